@@ -1,0 +1,37 @@
+/*
+ * limits.h - every cap, in one place.
+ *
+ * Whatever crosses from the sandbox is hostile; whatever leaves it must be
+ * bounded. A cap that is met is counted, never silently passed.
+ */
+#ifndef AO_LIMITS_H
+#define AO_LIMITS_H
+
+/* The wire. POSIX guarantees atomic pipe writes up to PIPE_BUF = 4096 on Linux. */
+#define AO_LINE_MAX 4096u                   /* bytes of one line, newline included */
+#define AO_RECORD_MAX (16u * 1024 * 1024)   /* bytes of one record, all its parts joined */
+#define AO_PARTS_MAX 16384u                 /* continuation lines of one record */
+#define AO_PARTIALS_MAX 64u                 /* records being joined at one time */
+#define AO_PARTIALS_BYTES (64u * 1024 * 1024)
+#define AO_KEY_LEN 32u                      /* stream key: 16 random bytes in hex */
+
+/* JSON */
+#define AO_JSON_DEPTH_MAX 64u               /* nesting of arrays and objects */
+
+/* Strings of a record */
+#define AO_NAME_MAX 1024u                   /* span and event names, ids of other systems */
+#define AO_TEXT_MAX (64u * 1024)            /* error messages, stacks */
+
+/* Context carriers: W3C Trace Context Level 2, W3C Baggage */
+#define AO_TRACESTATE_MEMBERS_MAX 32u
+#define AO_TRACESTATE_MAX 8192u             /* bytes; the spec asks for at least 512 */
+#define AO_BAGGAGE_MEMBERS_MAX 64u
+#define AO_BAGGAGE_MAX 8192u
+#define AO_SLUG_MAX 8192u                   /* an exported Braintrust span, base64 */
+
+/* The host's picture of one run */
+#define AO_OPEN_SPANS_MAX 65536u
+#define AO_WRITERS_MAX 4096u                /* processes that write into one stream */
+#define AO_DIALECT_LINE_MAX (64u * 1024 * 1024) /* one line of Claude's own formats */
+
+#endif
