@@ -131,21 +131,28 @@ int store_lease(struct store *store, const char *sink, const char *owner, uint64
 int store_advance(struct store *store, const char *sink, int64_t position, uint64_t delivered, uint64_t rejected);
 int store_sink_error(struct store *store, const char *sink, const char *message); /* NULL clears */
 
-/* One change in the log, with the span or event as it is now. */
+/* One change in the log, with the span or event as it is now (owned by the batch). */
 struct change {
     int64_t position;
-    const struct span *span;        /* or NULL */
-    const struct span_event *event; /* or NULL */
-    const struct run *run;          /* the run of the trace; NULL when unknown */
+    struct span *span;        /* or NULL */
+    struct span_event *event; /* or NULL */
+    struct run *run;          /* the run of the trace (shared within the batch); NULL when unknown */
 };
 
-typedef int store_change_fn(void *user, const struct change *change);
+struct change_batch {
+    struct change *changes;
+    size_t count;
+    int64_t last; /* the position up to which the window reached; the given one when there was nothing */
+};
+
 /*
- * The changes after `position`, oldest first, at most `limit`; of several
- * changes of one span in that window only the last is given. *ret_last is the
- * position up to which the window reached (= position when there was nothing).
+ * The changes after `position`, oldest first, at most `limit` and about
+ * `max_bytes` of payload (at least one); of several changes of one span in that
+ * window only the last is given.
  */
-int store_each_change(struct store *store, int64_t position, size_t limit, store_change_fn *fn, void *user, int64_t *ret_last);
+int store_read_changes(struct store *store, int64_t position, size_t limit, size_t max_bytes,
+                       struct change_batch *ret_batch);
+void change_batch_release(struct change_batch *batch);
 /* Changes not yet dealt with by this sink: distinct spans and events. */
 int store_pending(struct store *store, const char *sink, uint64_t *ret_count);
 /* Changes of one trace not yet dealt with by this sink. */
