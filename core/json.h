@@ -14,6 +14,8 @@
 #include "core/buf.h"
 #include "core/limits.h"
 
+#define AO_PICO UINT64_C(1000000000000) /* pico-USD in a USD */
+
 /* ---- writer ---- */
 
 /* Appends to a buffer that it does not own; commas are put by themselves. */
@@ -46,6 +48,12 @@ void ao_jw_key_raw(struct ao_jw *w, const char *key, struct ao_str json);
 
 /* Appends the escaped content of a JSON string, without the quotes. */
 void ao_json_escape(struct ao_buf *out, struct ao_str utf8);
+/*
+ * The same into `room` bytes at dst: as many whole characters as fit. Moves
+ * *utf8 behind what was written and returns the bytes written. Never cuts an
+ * escape, a surrogate pair or a UTF-8 sequence; may scribble on all of dst.
+ */
+size_t ao_json_escape_some(char *dst, size_t room, struct ao_str *utf8);
 
 /* ---- pull tokenizer ---- */
 
@@ -66,8 +74,10 @@ enum ao_json_token {
 struct ao_jr {
     const char *pos;
     const char *end;
+    const char *token;  /* where the last token begins */
     struct ao_str text; /* of the last token: key/string content between the quotes, or the number's digits */
     bool escaped;       /* the last key or string holds backslashes */
+    bool lone_surrogate; /* some string so far holds an escape of an unpaired surrogate */
     uint8_t state;      /* private */
     uint8_t depth;
     uint64_t is_object; /* one bit a level, AO_JSON_DEPTH_MAX levels */
@@ -75,11 +85,15 @@ struct ao_jr {
 
 /* The text must stay alive while the reader is used. */
 void ao_jr_init(struct ao_jr *r, struct ao_str json);
-/* The next token (>= 0), or AO_ERR_SYNTAX, AO_ERR_LIMIT (depth). After an error every call repeats it. */
+/*
+ * The next token (>= 0), or AO_ERR_SYNTAX, AO_ERR_LIMIT (depth). After an error
+ * every call repeats it. Strings must be well-formed UTF-8 (RFC 8259, section 8.1).
+ */
 int ao_jr_next(struct ao_jr *r);
 /*
  * Skips the value that comes next (after a key, or in an array) and gives its
- * exact text. The value is fully validated.
+ * exact text. The value is fully validated. AO_ERR_NOTFOUND when the array ends
+ * instead (its end is then read), AO_ERR_USAGE where no value can come.
  */
 int ao_jr_skip_value(struct ao_jr *r, struct ao_str *ret_raw);
 /*
@@ -96,6 +110,8 @@ int ao_json_i64(struct ao_str number, int64_t *ret_value);
  * point: USD to pico-USD. Exponents are understood. AO_ERR_RANGE beyond int64.
  */
 int ao_json_pico(struct ao_str number, int64_t *ret_pico);
+/* The inverse: appends pico / 10^12 as a decimal number with its exact digits and no trailing zeros. */
+void ao_json_add_pico(struct ao_buf *out, int64_t pico);
 
 /* AO_OK when the text is exactly one valid JSON value within the depth cap. */
 int ao_json_validate(struct ao_str json);

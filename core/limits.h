@@ -32,6 +32,14 @@
 /* The host's picture of one run */
 #define AO_OPEN_SPANS_MAX 65536u
 #define AO_WRITERS_MAX 4096u                /* processes that write into one stream */
+#define AO_UNSTORED_BYTES (64u * 1024 * 1024) /* payload that waits in memory for a busy store */
 #define AO_DIALECT_LINE_MAX (64u * 1024 * 1024) /* one line of Claude's own formats */
+
+/* The bookkeeping of usage (ledger.h) */
+#define AO_LEDGER_ENTRIES_MAX 65536u        /* model requests */
+#define AO_LEDGER_MODELS_MAX 256u           /* distinct model ids */
+#define AO_LEDGER_SEGMENTS_MAX 4096u        /* runs of totals that only grow */
+#define AO_LEDGER_SPANS_MAX 4u              /* spans that tell of one request */
+#define AO_LEDGER_ITERATIONS_MAX 256u       /* iterations of one request */
 
 #endif

@@ -68,17 +68,26 @@ void ao_record_init(struct ao_record *record, enum ao_kind kind);
 
 /* The name on the wire. */
 const char *ao_kind_name(enum ao_kind kind);
+/* The presence bits of the fields that belong to a kind. */
+uint64_t ao_record_fields_of(enum ao_kind kind);
 
 /*
  * Appends the record as one JSON object without marker and newline. Fields that
- * do not belong to the kind are left out. Returns the buffer's sticky error.
+ * do not belong to the kind and absent views (AO_STR_NONE) are left out. TEXT
+ * longer than its maximum ends in U+2026 instead, the maximum included. Returns
+ * the buffer's sticky error.
  */
 int ao_record_encode(const struct ao_record *record, struct ao_buf *out);
+
+/* How many TEXT fields of the record ao_record_encode cuts. */
+unsigned ao_record_cuts(const struct ao_record *record);
 
 /*
  * Appends the framed line or lines, each ending in a newline and at most
  * AO_LINE_MAX bytes long. `json` is what ao_record_encode gave. `key` may be
- * empty. AO_ERR_LIMIT when json is longer than AO_RECORD_MAX.
+ * empty. AO_ERR_LIMIT when json is longer than AO_RECORD_MAX or needs more than
+ * AO_PARTS_MAX parts, AO_ERR_USAGE for a key or json of the wrong form. A
+ * failure leaves no half record behind.
  */
 int ao_record_frame(struct ao_str key, const struct ao_span_id *writer, uint64_t seq, struct ao_str json,
                     struct ao_buf *out);
@@ -94,8 +103,11 @@ void ao_decoder_release(struct ao_decoder *decoder);
  * Reads one record object (with or without the marker member). Views in the
  * record point into `json` or into the decoder, valid until the next call.
  * Unknown keys are skipped; fields that do not belong to the kind are ignored;
- * over-long TEXT is cut at a character. AO_ERR_SYNTAX, AO_ERR_TYPE, AO_ERR_RANGE;
- * AO_ERR_UNSUPPORTED for a kind that this version does not know (well-formed all the same).
+ * of equal keys the first counts; null is absence, but for JSON fields, where it
+ * is a value; over-long TEXT is cut as in ao_record_encode. AO_ERR_SYNTAX (also
+ * for an unpaired surrogate anywhere: backends refuse it), AO_ERR_LIMIT (depth),
+ * AO_ERR_TYPE, AO_ERR_RANGE, AO_ERR_NOMEM; AO_ERR_UNSUPPORTED for a kind that
+ * this version does not know (well-formed all the same).
  */
 int ao_record_decode(struct ao_decoder *decoder, struct ao_str json, struct ao_record *ret_record);
 

@@ -123,7 +123,7 @@ int ao_bt_parent_container(const struct ao_bt_parent *parent, struct ao_buf *out
 enum ao_context_source {
     AO_CONTEXT_NEW,         /* nothing usable came: a new root */
     AO_CONTEXT_TRACEPARENT, /* W3C */
-    AO_CONTEXT_BRAINTRUST,  /* the slug's root_span_id and span_id are hex */
+    AO_CONTEXT_BRAINTRUST,  /* the slug's root span, hex or UUID */
 };
 
 enum ao_context_bad { /* bits: which carrier was malformed and ignored */
@@ -150,11 +150,17 @@ struct ao_context {
     struct ao_buf tracestate;         /* normalised; empty when none */
     struct ao_buf baggage;            /* as it came, bounded; empty when none */
     struct ao_buf braintrust_parent;  /* container form, from the slug or the baggage member braintrust.parent */
+    /*
+     * Of a slug from an SDK that still uses UUIDs: its ids verbatim, else empty.
+     * The trace id is then the root's UUID and parent_id is zero.
+     */
+    char legacy_root_span_id[AO_NAME_MAX + 1];
+    char legacy_span_id[AO_NAME_MAX + 1];
 };
 
 /*
  * Precedence: TRACEPARENT, then BRAINTRUST_TRACE_CONTEXT (which names the
- * Braintrust parent in either case), else a new root with the random flag.
+ * Braintrust parent object in either case), else a new root with the random flag.
  * A bad value never fails: it is ignored and its bit set in `bad`.
  * AO_ERR_NOMEM is the only error. Release with ao_context_release.
  */

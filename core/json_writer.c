@@ -1,0 +1,227 @@
+#include "core/json.h"
+#include "core/json_scan.h"
+#include "core/utf8.h"
+
+/* The longest escape: a surrogate pair. */
+#define ESCAPE_MAX 12u
+
+static char *put_u16_escape(char *out, uint32_t unit)
+{
+    static const char digits[] = "0123456789abcdef";
+    out[0] = '\\';
+    out[1] = 'u';
+    out[2] = digits[unit >> 12 & 15];
+    out[3] = digits[unit >> 8 & 15];
+    out[4] = digits[unit >> 4 & 15];
+    out[5] = digits[unit & 15];
+    return out + 6;
+}
+
+static char short_escape(char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return c;
+    case '\n':
+        return 'n';
+    case '\t':
+        return 't';
+    case '\r':
+        return 'r';
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    default:
+        return 0;
+    }
+}
+
+/* Writes the escape of the character at *text, at most ESCAPE_MAX bytes, and steps over it. */
+static size_t escape_one(char *out, struct ao_str *text)
+{
+    char letter = short_escape(*text->ptr);
+    uint32_t code = 0;
+    size_t taken = letter ? 1 : ao_utf8_next(text->ptr, text->len, &code);
+    text->ptr += taken;
+    text->len -= taken;
+    if (letter) {
+        out[0] = '\\';
+        out[1] = letter;
+        return 2;
+    }
+    if (code == AO_ILL_FORMED)
+        code = AO_REPLACEMENT;
+    if (code < 0x10000)
+        return (size_t)(put_u16_escape(out, code) - out);
+    code -= 0x10000;
+    char *low = put_u16_escape(out, 0xd800 | code >> 10);
+    return (size_t)(put_u16_escape(low, 0xdc00 | (code & 0x3ff)) - out);
+}
+
+size_t ao_json_escape_some(char *dst, size_t room, struct ao_str *text)
+{
+    size_t used = 0;
+    for (;;) {
+        size_t plain = ao_json_copy_plain(dst + used, room - used, text->ptr, text->len);
+        used += plain;
+        text->ptr += plain;
+        text->len -= plain;
+        if (text->len == 0 || used == room)
+            return used;
+        char escape[ESCAPE_MAX];
+        struct ao_str rest = *text;
+        size_t len = escape_one(escape, &rest);
+        if (len > room - used)
+            return used;
+        if (room - used >= ESCAPE_MAX)
+            memcpy(dst + used, escape, ESCAPE_MAX); /* a fixed length is one store or two */
+        else
+            memcpy(dst + used, escape, len);
+        used += len;
+        *text = rest;
+    }
+}
+
+void ao_json_escape(struct ao_buf *out, struct ao_str utf8)
+{
+    /* An escape is never shorter than what it stands for: too little room now is too little later. */
+    if (utf8.len == 0 || ao_buf_reserve(out, utf8.len))
+        return;
+    for (;;) {
+        out->len += ao_json_escape_some(out->data + out->len, out->cap - out->len, &utf8);
+        if (utf8.len == 0)
+            return;
+        char escape[ESCAPE_MAX];
+        ao_buf_add(out, escape, escape_one(escape, &utf8));
+        if (ao_buf_err(out))
+            return;
+    }
+}
+
+void ao_jw_init(struct ao_jw *w, struct ao_buf *out)
+{
+    *w = (struct ao_jw){.out = out};
+}
+
+static void before_value(struct ao_jw *w)
+{
+    if (w->need_comma)
+        ao_buf_add_char(w->out, ',');
+    w->need_comma = true;
+}
+
+static void begin(struct ao_jw *w, char bracket)
+{
+    before_value(w);
+    ao_buf_add_char(w->out, bracket);
+    w->need_comma = false;
+}
+
+static void end(struct ao_jw *w, char bracket)
+{
+    ao_buf_add_char(w->out, bracket);
+    w->need_comma = true;
+}
+
+void ao_jw_object_begin(struct ao_jw *w)
+{
+    begin(w, '{');
+}
+
+void ao_jw_object_end(struct ao_jw *w)
+{
+    end(w, '}');
+}
+
+void ao_jw_array_begin(struct ao_jw *w)
+{
+    begin(w, '[');
+}
+
+void ao_jw_array_end(struct ao_jw *w)
+{
+    end(w, ']');
+}
+
+static void put_string(struct ao_jw *w, struct ao_str text)
+{
+    ao_buf_add_char(w->out, '"');
+    ao_json_escape(w->out, text);
+    ao_buf_add_char(w->out, '"');
+}
+
+void ao_jw_key(struct ao_jw *w, struct ao_str key)
+{
+    before_value(w);
+    put_string(w, key);
+    ao_buf_add_char(w->out, ':');
+    w->need_comma = false;
+}
+
+void ao_jw_str(struct ao_jw *w, struct ao_str value)
+{
+    if (!value.ptr) {
+        ao_jw_null(w);
+        return;
+    }
+    before_value(w);
+    put_string(w, value);
+}
+
+void ao_jw_u64(struct ao_jw *w, uint64_t value)
+{
+    before_value(w);
+    ao_buf_add_u64(w->out, value);
+}
+
+void ao_jw_i64(struct ao_jw *w, int64_t value)
+{
+    before_value(w);
+    ao_buf_add_i64(w->out, value);
+}
+
+void ao_jw_bool(struct ao_jw *w, bool value)
+{
+    before_value(w);
+    ao_buf_add_cstr(w->out, value ? "true" : "false");
+}
+
+void ao_jw_null(struct ao_jw *w)
+{
+    before_value(w);
+    ao_buf_add_cstr(w->out, "null");
+}
+
+void ao_jw_raw(struct ao_jw *w, struct ao_str json)
+{
+    before_value(w);
+    ao_buf_add_str(w->out, json);
+}
+
+void ao_jw_hex(struct ao_jw *w, const uint8_t *bytes, size_t len)
+{
+    before_value(w);
+    ao_buf_add_char(w->out, '"');
+    ao_buf_add_hex(w->out, bytes, len);
+    ao_buf_add_char(w->out, '"');
+}
+
+void ao_jw_key_str(struct ao_jw *w, const char *key, struct ao_str value)
+{
+    ao_jw_key(w, ao_str_from(key));
+    ao_jw_str(w, value);
+}
+
+void ao_jw_key_u64(struct ao_jw *w, const char *key, uint64_t value)
+{
+    ao_jw_key(w, ao_str_from(key));
+    ao_jw_u64(w, value);
+}
+
+void ao_jw_key_raw(struct ao_jw *w, const char *key, struct ao_str json)
+{
+    ao_jw_key(w, ao_str_from(key));
+    ao_jw_raw(w, json);
+}

@@ -1,0 +1,155 @@
+#include "core/json.h"
+#include "core/record.h"
+#include "core/utf8.h"
+
+void ao_record_init(struct ao_record *record, enum ao_kind kind)
+{
+    *record = (struct ao_record){.kind = kind};
+}
+
+const char *ao_kind_name(enum ao_kind kind)
+{
+    static const char *const names[AO_KIND_COUNT] = {
+#define KIND_NAME(name, wire, meaning) [AO_KIND_##name] = wire,
+        AO_RECORD_KINDS(KIND_NAME)
+#undef KIND_NAME
+    };
+    return (unsigned)kind < AO_KIND_COUNT ? names[kind] : "unknown";
+}
+
+static inline uint64_t fields_in(unsigned kind_bit)
+{
+#define FIELD_BIT(type, member, key, kinds, max, meaning) \
+    | (((kinds) & kind_bit) ? UINT64_C(1) << AO_FIELD_##member : 0)
+    return 0 AO_RECORD_FIELDS(FIELD_BIT);
+#undef FIELD_BIT
+}
+
+uint64_t ao_record_fields_of(enum ao_kind kind)
+{
+    /* One call for each kind: every one of them folds into a constant. */
+    switch (kind) {
+#define KIND_FIELDS(name, wire, meaning) \
+    case AO_KIND_##name:                 \
+        return fields_in(1u << AO_KIND_##name);
+        AO_RECORD_KINDS(KIND_FIELDS)
+#undef KIND_FIELDS
+    default:
+        return 0;
+    }
+}
+
+/* One put_TYPE for each type of the schema; `key` is ,"name": with its comma. */
+
+static void put_U64(struct ao_buf *out, struct ao_str key, uint64_t value, size_t max)
+{
+    (void)max;
+    ao_buf_add_str(out, key);
+    ao_buf_add_u64(out, value);
+}
+
+static void put_BOOL(struct ao_buf *out, struct ao_str key, bool value, size_t max)
+{
+    (void)max;
+    ao_buf_add_str(out, key);
+    ao_buf_add_str(out, value ? AO_STR("true") : AO_STR("false"));
+}
+
+static void put_TEXT(struct ao_buf *out, struct ao_str key, struct ao_str value, size_t max)
+{
+    if (!value.ptr)
+        return;
+    bool cut = value.len > max;
+    if (cut)
+        value.len = ao_utf8_cut(value, max - AO_CUT_MARK_LEN);
+    ao_buf_add_str(out, key);
+    ao_buf_add_char(out, '"');
+    ao_json_escape(out, value);
+    if (cut)
+        ao_json_escape(out, AO_STR(AO_CUT_MARK));
+    ao_buf_add_char(out, '"');
+}
+
+static void put_JSON(struct ao_buf *out, struct ao_str key, struct ao_str value, size_t max)
+{
+    (void)max;
+    if (!value.ptr)
+        return;
+    ao_buf_add_str(out, key);
+    ao_buf_add_str(out, value);
+}
+
+static inline void put_OBJECT(struct ao_buf *out, struct ao_str key, struct ao_str value, size_t max)
+{
+    put_JSON(out, key, value, max);
+}
+
+static inline void put_ARRAY(struct ao_buf *out, struct ao_str key, struct ao_str value, size_t max)
+{
+    put_JSON(out, key, value, max);
+}
+
+static void put_id(struct ao_buf *out, struct ao_str key, const uint8_t *bytes, size_t len)
+{
+    ao_buf_add_str(out, key);
+    ao_buf_add_char(out, '"');
+    ao_buf_add_hex(out, bytes, len);
+    ao_buf_add_char(out, '"');
+}
+
+static inline void put_TRACE_ID(struct ao_buf *out, struct ao_str key, struct ao_trace_id id, size_t max)
+{
+    (void)max;
+    put_id(out, key, id.bytes, sizeof(id.bytes));
+}
+
+static inline void put_SPAN_ID(struct ao_buf *out, struct ao_str key, struct ao_span_id id, size_t max)
+{
+    (void)max;
+    put_id(out, key, id.bytes, sizeof(id.bytes));
+}
+
+static void put_PUSD(struct ao_buf *out, struct ao_str key, int64_t pico, size_t max)
+{
+    (void)max;
+    ao_buf_add_str(out, key);
+    ao_json_add_pico(out, pico);
+}
+
+int ao_record_encode(const struct ao_record *record, struct ao_buf *out)
+{
+    uint64_t here = record->present & ao_record_fields_of(record->kind);
+    ao_buf_add_str(out, AO_STR("{\"kind\":\""));
+    ao_buf_add_cstr(out, ao_kind_name(record->kind));
+    ao_buf_add_char(out, '"');
+#define PUT_FIELD(type, member, key, kinds, max, meaning)  \
+    if (here >> AO_FIELD_##member & 1)                     \
+        put_##type(out, AO_STR(",\"" key "\":"), record->member, max);
+    AO_RECORD_FIELDS(PUT_FIELD)
+#undef PUT_FIELD
+    ao_buf_add_char(out, '}');
+    return ao_buf_err(out);
+}
+
+
+/* Only TEXT members have a length; the others stand as zero. */
+#define LENGTH_TEXT(view) ((view).len)
+#define LENGTH_U64(view) ((size_t)0)
+#define LENGTH_BOOL(view) ((size_t)0)
+#define LENGTH_JSON(view) ((size_t)0)
+#define LENGTH_OBJECT(view) ((size_t)0)
+#define LENGTH_ARRAY(view) ((size_t)0)
+#define LENGTH_TRACE_ID(view) ((size_t)0)
+#define LENGTH_SPAN_ID(view) ((size_t)0)
+#define LENGTH_PUSD(view) ((size_t)0)
+
+unsigned ao_record_cuts(const struct ao_record *record)
+{
+    uint64_t here = record->present & ao_record_fields_of(record->kind);
+    unsigned cuts = 0;
+#define COUNT_CUT(type, member, key, kinds, max, meaning) \
+    cuts += (here >> AO_FIELD_##member & 1) && LENGTH_##type(record->member) > (max);
+    AO_RECORD_FIELDS(COUNT_CUT)
+#undef COUNT_CUT
+    return cuts;
+}

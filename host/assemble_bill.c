@@ -1,0 +1,210 @@
+/* The assembler's money: the ledger's bill, given to spans and written as cost rows. */
+#include "core/mem.h"
+#include "host/assemble_private.h"
+
+static void usage_to_span(const struct ao_usage *usage, bool provisional, struct span_usage *out)
+{
+    *out = (struct span_usage){
+        .input = usage->input,
+        .output = usage->output,
+        .cache_read = usage->cache_read,
+        .cache_write = usage->cache_write,
+        .cache_write_5m = usage->cache_write_5m,
+        .cache_write_1h = usage->cache_write_1h,
+        .thinking = usage->thinking,
+        .web_search_requests = usage->web_search_requests,
+        .known = SPAN_USAGE_INPUT | SPAN_USAGE_CACHE_READ | SPAN_USAGE_CACHE_WRITE | SPAN_USAGE_CACHE_SPLIT,
+    };
+    if (!provisional)
+        out->known |= SPAN_USAGE_OUTPUT;
+    if (usage->thinking)
+        out->known |= SPAN_USAGE_THINKING;
+    if (usage->web_search_requests)
+        out->known |= SPAN_USAGE_WEB_SEARCH;
+}
+
+static int64_t item_cost(const struct ao_bill_item *item)
+{
+    return item->match.price || item->basis == AO_BASIS_REPORTED ? item->cost.total : AO_COST_UNKNOWN;
+}
+
+/* Adds the item to what earlier items of the same span told in this settlement. */
+static void add_to_span(const struct ao_bill_item *item, bool again, struct span *span)
+{
+    struct span_usage usage;
+    int64_t cost = item_cost(item);
+    usage_to_span(&item->usage, item->provisional, &usage);
+    if (again) {
+        usage.input += span->usage.input;
+        usage.output += span->usage.output;
+        usage.cache_read += span->usage.cache_read;
+        usage.cache_write += span->usage.cache_write;
+        usage.cache_write_5m += span->usage.cache_write_5m;
+        usage.cache_write_1h += span->usage.cache_write_1h;
+        usage.thinking += span->usage.thinking;
+        usage.web_search_requests += span->usage.web_search_requests;
+        usage.known |= span->usage.known;
+        cost = cost == AO_COST_UNKNOWN || span->cost_pusd == AO_COST_UNKNOWN ? AO_COST_UNKNOWN : cost + span->cost_pusd;
+    }
+    span->usage = usage;
+    span->cost_pusd = cost;
+    span->cost_basis = ao_basis_name(item->basis);
+    if (item->first_token)
+        span->first_token = item->first_token;
+}
+
+static bool same_figures(const struct span *a, const struct span *b)
+{
+    return memcmp(&a->usage, &b->usage, sizeof(a->usage)) == 0 && a->cost_pusd == b->cost_pusd &&
+           a->first_token == b->first_token && a->cost_basis == b->cost_basis;
+}
+
+static int name_request(struct assembly *a, struct span *span, const struct ao_bill_item *item)
+{
+    int err = AO_OK;
+    if (!span->model)
+        err = assembly_keep(a, &span->model, item->model);
+    if (!err && !span->message_id)
+        err = assembly_keep(a, &span->message_id, item->message_id);
+    if (!err && !span->request_id && item->request_id.ptr)
+        err = assembly_keep(a, &span->request_id, item->request_id);
+    return err;
+}
+
+/* Items of one request follow each other: `end` is behind the last of those that bill the same span. */
+static int settle_span(struct assembly *a, size_t begin, size_t end)
+{
+    const struct ao_bill_item *first = &a->bill.items[begin];
+    struct entry *entry = assembly_find(a, &first->span_ids[0]);
+    if (!entry || entry == &a->entries[0])
+        return AO_OK;
+    struct span figures = {.first_token = entry->span.first_token};
+    for (size_t i = begin; i < end; i++)
+        add_to_span(&a->bill.items[i], i > begin, &figures);
+    if (same_figures(&figures, &entry->span))
+        return AO_OK;
+    int err = assembly_touch(a, entry);
+    if (err) {
+        a->counts.unstored++;
+        return err == AO_ERR_NOMEM ? err : AO_OK;
+    }
+    entry->span.usage = figures.usage;
+    entry->span.cost_pusd = figures.cost_pusd;
+    entry->span.cost_basis = figures.cost_basis;
+    entry->span.first_token = figures.first_token;
+    return name_request(a, &entry->span, first);
+}
+
+static bool same_span(const struct ao_bill_item *a, const struct ao_bill_item *b)
+{
+    return b->span_count > 0 && ao_span_id_eq(&a->span_ids[0], &b->span_ids[0]);
+}
+
+int assembly_settle(struct assembly *a)
+{
+    if (!a->ledger_changed)
+        return AO_OK;
+    struct ao_bill bill;
+    int err = ao_ledger_settle(a->ledger, a->config.prices, &bill);
+    if (err)
+        return err;
+    ao_bill_release(&a->bill);
+    a->bill = bill;
+    a->ledger_changed = false;
+    a->costs_changed = true;
+    for (size_t i = 0; i < bill.item_count && !err;) {
+        size_t end = i + 1;
+        if (bill.items[i].span_count > 0) {
+            while (end < bill.item_count && same_span(&bill.items[i], &bill.items[end]))
+                end++;
+            err = settle_span(a, i, end);
+        }
+        i = end;
+    }
+    return err;
+}
+
+const struct ao_bill *assembly_bill(const struct assembly *a)
+{
+    return &a->bill;
+}
+
+static int fill_cost_item(struct assembly *a, const struct ao_bill_item *item, struct cost_item *out)
+{
+    int err = AO_OK;
+    *out = (struct cost_item){
+        .trace_id = a->config.trace_id,
+        .time = item->time ? item->time : a->config.start,
+        .cost_pusd = item_cost(item),
+        .input_pusd = item->cost.input,
+        .output_pusd = item->cost.output,
+        .cache_read_pusd = item->cost.cache_read,
+        .cache_write_5m_pusd = item->cost.cache_write_5m,
+        .cache_write_1h_pusd = item->cost.cache_write_1h,
+        .web_search_pusd = item->cost.web_search,
+    };
+    if (item->span_count)
+        out->span_id = item->span_ids[0];
+    usage_to_span(&item->usage, item->provisional, &out->usage);
+    err = assembly_keep(a, &out->kind, item->kind == AO_ITEM_REQUEST ? AO_STR("request") : AO_STR("unattributed"));
+    if (!err)
+        err = assembly_keep(a, &out->model, item->model);
+    if (!err)
+        err = assembly_keep(a, &out->basis, ao_str_from(ao_basis_name(item->basis)));
+    if (!err && (item->session_id.ptr || a->session_id))
+        err = assembly_keep(a, &out->session_id, item->session_id.ptr ? item->session_id : ao_str_from(a->session_id));
+    if (!err)
+        err = assembly_keep(a, &out->user_id, ao_str_from(a->user_id));
+    if (!err && item->match.price) {
+        err = assembly_keep(a, &out->price_row, ao_str_from(item->match.price->row));
+        if (!err)
+            err = assembly_keep(a, &out->price_table, ao_str_from(item->match.table->name));
+    }
+    return err;
+}
+
+void assembly_set_e2b(struct assembly *a, const struct e2b_bill *e2b)
+{
+    a->e2b = *e2b;
+    a->has_e2b = true;
+    a->costs_changed = true;
+}
+
+static int fill_e2b_item(struct assembly *a, struct cost_item *out)
+{
+    *out = (struct cost_item){
+        .trace_id = a->config.trace_id,
+        .span_id = a->config.root_id,
+        .time = a->config.start,
+        .cost_pusd = a->e2b.cost.total,
+        .seconds_ns = a->e2b.lifetime_ns,
+    };
+    int err = assembly_keep(a, &out->kind, AO_STR("e2b"));
+    if (!err)
+        err = assembly_keep(a, &out->basis, AO_STR("computed"));
+    if (!err)
+        err = assembly_keep(a, &out->session_id, ao_str_from(a->session_id));
+    if (!err)
+        err = assembly_keep(a, &out->user_id, ao_str_from(a->user_id));
+    return err;
+}
+
+int assembly_put_costs(struct assembly *a, struct store *store)
+{
+    size_t count = a->bill.item_count + (a->has_e2b ? 1 : 0), filled = 0;
+    struct cost_item *items = ao_calloc(count + 1, sizeof(*items));
+    if (!items)
+        return AO_ERR_NOMEM;
+    int err = AO_OK;
+    while (filled < count && !err) {
+        err = filled < a->bill.item_count ? fill_cost_item(a, &a->bill.items[filled], &items[filled])
+                                          : fill_e2b_item(a, &items[filled]);
+        filled++;
+    }
+    if (!err)
+        err = store_put_costs(store, &a->config.trace_id, items, count);
+    for (size_t i = 0; i < filled; i++)
+        cost_item_release(&items[i]);
+    ao_free(items);
+    return err;
+}

@@ -1,0 +1,61 @@
+/* assemble_private.h - shared by the files of the assembler; see assemble.h. */
+#ifndef AO_HOST_ASSEMBLE_PRIVATE_H
+#define AO_HOST_ASSEMBLE_PRIVATE_H
+
+#include "host/assemble.h"
+#include "host/idmap.h"
+
+struct entry {
+    struct span span;
+    bool started;  /* a start, or a whole span, was seen */
+    bool ended;
+    bool dirty;
+    bool slim;     /* the payload is in the store only */
+    bool stored;   /* the store holds some version of it */
+};
+
+struct writer {
+    struct ao_span_id id;
+    uint64_t next_seq;
+    bool said_hello, said_bye;
+};
+
+struct assembly {
+    struct assembly_config config;
+    struct assembly_counts counts;
+    struct sandbox_facts sandbox;
+    struct entry *entries; /* [0] is the root */
+    size_t entry_count, entry_cap;
+    struct idmap spans;
+    struct writer *writers;
+    size_t writer_count, writer_cap;
+    struct idmap writer_map;
+    struct span_event *events; /* not yet stored */
+    size_t event_count, event_cap;
+    size_t unstored_bytes;
+    size_t dirty_count;
+    struct ao_ledger *ledger;
+    struct ao_bill bill;
+    bool ledger_changed;
+    bool costs_changed; /* the bill was not yet written */
+    bool trace_fixed;   /* something of the trace was stored: its id stays */
+    struct store *store; /* where slim spans are; set by the first flush */
+    struct e2b_bill e2b;
+    bool has_e2b;
+    char *session_id;
+    char *user_id;
+    char *braintrust_parent;
+};
+
+/* The entry of a span, made when missing; NULL and *ret_err when refused or out of memory. */
+struct entry *assembly_entry(struct assembly *a, const struct ao_span_id *id, int *ret_err);
+/* An existing entry; NULL. */
+struct entry *assembly_find(struct assembly *a, const struct ao_span_id *id);
+/* Call before changing an entry: brings a slim one back from the store and marks it to be written. */
+int assembly_touch(struct assembly *a, struct entry *entry);
+/* Replaces *target by a masked copy of text (NUL-terminated); absent text leaves it. */
+int assembly_keep(struct assembly *a, char **target, struct ao_str text);
+/* Writes the bill's items as cost rows. */
+int assembly_put_costs(struct assembly *a, struct store *store);
+
+#endif

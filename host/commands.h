@@ -1,0 +1,29 @@
+/*
+ * commands.h - the commands of agentobs-host, one file each (cmd_NAME.c).
+ *
+ * A command gets argv[0] = its name, parses the rest by its option table
+ * (options.h), prints results on stdout and words for people on stderr, and
+ * returns the exit code (exit_codes.h).
+ */
+#ifndef AO_HOST_COMMANDS_H
+#define AO_HOST_COMMANDS_H
+
+#include <stddef.h>
+
+#include "host/options.h"
+
+struct command {
+    const char *name;
+    const char *summary; /* one line of `agentobs-host help`, at most 60 columns */
+    int (*main)(int argc, char **argv);
+    const struct options_page *page; /* its options and help */
+};
+
+/* In the order of the help. */
+extern const struct command host_commands[];
+extern const size_t host_command_count;
+
+/* NULL when there is none of this name. */
+const struct command *command_find(const char *name);
+
+#endif
