@@ -170,8 +170,7 @@ static bool plain_key(const struct ao_jr *r, struct ao_buf *scratch, struct ao_s
     return true;
 }
 
-typedef void put_member_fn(struct ao_jw *w, struct ao_str key, struct ao_str raw, size_t value_max);
-
+/* `wanted` NULL: all. */
 static void put_new_members(struct ao_jw *w, struct ao_str object, size_t value_max, struct ao_bt_keys *keys,
                             bool (*wanted)(struct ao_str key, struct ao_str raw))
 {

@@ -5,6 +5,11 @@
  * newline. What is not a record of ours is handed on byte for byte and at once:
  * only a tail that could still become a marker with our key is held back.
  * A line with our marker and key is never shown as text, even when it is bad.
+ *
+ * A record line ends in LF or CR LF, which belong to it. A line that was cut by
+ * another record's marker (a writer was killed) costs only the cut record. Parts
+ * of a record must come in order; those of several writers may be interleaved.
+ * Without a known key (AO_KEY_FIRST_HELLO) all lines before a hello are text.
  */
 #ifndef AO_FRAMER_H
 #define AO_FRAMER_H
@@ -19,7 +24,11 @@ struct ao_framer_ops {
     void (*text)(void *user, struct ao_str bytes);
     /* One whole record object, joined from its parts; the view ends with the call. */
     void (*record)(void *user, struct ao_str json);
-    /* A line that carries our key but is malformed, over-long, cut off, or a record whose parts never came. */
+    /*
+     * Once for each loss: a line that carries our key but is malformed (AO_ERR_SYNTAX, AO_ERR_TYPE),
+     * over-long (AO_ERR_LIMIT) or cut off; a record whose parts never came (AO_ERR_NOTFOUND; `line`
+     * is what came of it) or are too many or too large (AO_ERR_LIMIT); AO_ERR_NOMEM.
+     */
     void (*bad)(void *user, int err, struct ao_str line);
 };
 
@@ -37,17 +46,20 @@ struct ao_framer {
     char key[AO_KEY_LEN + 1];
     size_t key_len;
     bool key_known;
-    bool in_record; /* `held` begins with our marker and key */
+    bool in_record; /* `held` begins with our marker and key, else with a part of them */
+    bool skipping;  /* in the rest of a bad line */
+    int err;        /* of the current call */
     struct ao_buf held;
-    struct ao_buf joined;
-    struct ao_partial *partials;
+    struct ao_buf joined; /* spare memory for the next record in parts */
+    struct ao_partial *partials; /* oldest first */
     size_t partial_count;
     size_t partial_bytes;
     uint64_t text_bytes; /* handed on so far */
-    uint64_t bad_lines;
+    uint64_t bad_lines;  /* calls of `bad` */
+    uint64_t foreign;    /* markers with another key, passed on as text */
 };
 
-/* AO_ERR_USAGE when the key is longer than AO_KEY_LEN or not hex. Allocates nothing yet. */
+/* AO_ERR_USAGE when the key is longer than AO_KEY_LEN or not lowercase hex. Allocates nothing yet. */
 int ao_framer_init(struct ao_framer *framer, const struct ao_framer_ops *ops, void *user, enum ao_framer_key mode,
                    struct ao_str key);
 void ao_framer_release(struct ao_framer *framer);

@@ -77,13 +77,15 @@ bool ao_span_id_eq(const struct ao_span_id *a, const struct ao_span_id *b)
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-static int hex_value(char c)
+/* One more than the digit's value; 0 for what is no lowercase hex digit. */
+static const uint8_t hex_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+
+static inline unsigned hex_value(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
+    return hex_values[(uint8_t)c];
 }
 
 int ao_hex_parse(struct ao_str hex, uint8_t *out, size_t len)
@@ -91,10 +93,10 @@ int ao_hex_parse(struct ao_str hex, uint8_t *out, size_t len)
     if (hex.len != len * 2)
         return AO_ERR_SYNTAX;
     for (size_t i = 0; i < hex.len; i++)
-        if (hex_value(hex.ptr[i]) < 0)
+        if (hex_value(hex.ptr[i]) == 0)
             return AO_ERR_SYNTAX;
     for (size_t i = 0; i < len; i++)
-        out[i] = (uint8_t)(hex_value(hex.ptr[2 * i]) << 4 | hex_value(hex.ptr[2 * i + 1]));
+        out[i] = (uint8_t)((hex_value(hex.ptr[2 * i]) - 1) << 4 | (hex_value(hex.ptr[2 * i + 1]) - 1));
     return AO_OK;
 }
 

@@ -95,10 +95,28 @@ static int with_sign(uint64_t value, bool negative, int64_t *ret_value)
     return AO_OK;
 }
 
+/* Up to 19 digits without sign or leading zero: what nearly every number is. */
+static bool plain_u64(struct ao_str number, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (number.len == 0 || number.len > 19 || (*number.ptr == '0' && number.len > 1))
+        return false;
+    for (size_t i = 0; i < number.len; i++) {
+        unsigned digit = (unsigned char)number.ptr[i] - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret_value = value;
+    return true;
+}
+
 int ao_json_u64(struct ao_str number, uint64_t *ret_value)
 {
     struct decimal d;
     uint64_t value = 0;
+    if (plain_u64(number, ret_value))
+        return AO_OK;
     if (parse_decimal(number, &d))
         return AO_ERR_SYNTAX;
     if (!d.integral)

@@ -31,19 +31,16 @@ static void skip_space(struct ao_jr *r)
         r->pos++;
 }
 
-static int hex_digit(char c)
+static inline int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* The code unit of \uXXXX at the beginning of text; -1 when it isn't one. */
-static int32_t unit_at(const char *ptr, size_t len)
+static inline int32_t unit_at(const char *ptr, size_t len)
 {
     if (len < 6 || ptr[0] != '\\' || ptr[1] != 'u')
         return -1;
@@ -57,38 +54,27 @@ static int32_t unit_at(const char *ptr, size_t len)
     return unit;
 }
 
-static int simple_escape(char letter)
+/* What the letter behind a backslash stands for; 0 where it stands for nothing by itself. */
+static const char simple_escapes[128] = {
+    ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
+};
+
+static inline char simple_escape(char letter)
 {
-    switch (letter) {
-    case '"':
-    case '\\':
-    case '/':
-        return letter;
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return -1;
-    }
+    return (uint8_t)letter < 128 ? simple_escapes[(uint8_t)letter] : 0;
 }
 
 /*
  * Reads the escape at ptr (which is a backslash): returns its length and the
  * code point, AO_ILL_FORMED for an unpaired surrogate. 0 when it is no escape.
  */
-static size_t escape_next(const char *ptr, size_t len, uint32_t *ret_code)
+static inline size_t escape_next(const char *ptr, size_t len, uint32_t *ret_code)
 {
     if (len < 2)
         return 0;
-    int simple = simple_escape(ptr[1]);
-    if (simple >= 0) {
+    char simple = simple_escape(ptr[1]);
+    if (simple) {
         *ret_code = (uint32_t)simple;
         return 2;
     }
@@ -112,8 +98,12 @@ static int scan_string(struct ao_jr *r)
     const char *p = begin;
     r->escaped = false;
     for (;;) {
-        p += ao_json_plain(p, (size_t)(r->end - p));
         size_t len = (size_t)(r->end - p);
+        /* Special characters come in runs: no scan between them. */
+        if (len == 0 || ao_json_is_plain(*p)) {
+            p += ao_json_plain(p, len);
+            len = (size_t)(r->end - p);
+        }
         if (len == 0 || (uint8_t)*p < 0x20)
             return fail(r, ST_SYNTAX);
         if (*p == '"')
@@ -322,43 +312,55 @@ int ao_json_validate(struct ao_str json)
     return token < 0 ? token : AO_OK;
 }
 
-/* The character at text, escaped or not, as UTF-8: what it takes and what it gives. */
-static size_t unescape_one(struct ao_str text, char out[4], size_t *ret_len)
+/* The character at text, escaped or not, as UTF-8; returns what it takes. */
+static inline size_t unescape_one(const char *ptr, size_t len, char out[4], size_t *ret_len)
 {
     uint32_t code = AO_ILL_FORMED;
     size_t taken;
-    if (*text.ptr == '\\') {
-        taken = escape_next(text.ptr, text.len, &code);
+    if (*ptr == '\\') {
+        taken = escape_next(ptr, len, &code);
         if (taken == 0)
             taken = 1;
     } else {
-        taken = ao_utf8_next(text.ptr, text.len, &code);
+        taken = ao_utf8_next(ptr, len, &code);
     }
     *ret_len = ao_utf8_put(out, code == AO_ILL_FORMED ? AO_REPLACEMENT : code);
     return taken;
 }
 
-int ao_json_unescape(struct ao_str text, struct ao_buf *out)
+/* As much as fits into `room` bytes at dst, whole characters only. */
+static size_t unescape_some(char *dst, size_t room, struct ao_str *text)
 {
-    /* Valid text never grows; only repairs may need more room than this. */
-    if (text.len == 0 || ao_buf_reserve(out, ao_json_plain(text.ptr, text.len)))
-        return ao_buf_err(out);
-    while (text.len) {
-        size_t room = out->cap - out->len;
-        size_t done = room ? ao_json_copy_plain(out->data + out->len, room, text.ptr, text.len) : 0;
-        out->len += done;
-        text.ptr += done;
-        text.len -= done;
-        if (text.len == 0)
+    const char *src = text->ptr;
+    size_t len = text->len;
+    size_t used = 0;
+    while (len) {
+        size_t taken = ao_json_copy_plain(dst + used, room - used, src, len);
+        used += taken;
+        src += taken;
+        len -= taken;
+        if (len == 0)
             break;
         char utf8[4];
-        size_t len;
-        size_t taken = unescape_one(text, utf8, &len);
-        ao_buf_add(out, utf8, len);
-        if (ao_buf_err(out))
+        size_t count;
+        taken = unescape_one(src, len, utf8, &count);
+        if (count > room - used)
             break;
-        text.ptr += taken;
-        text.len -= taken;
+        memcpy(dst + used, utf8, count);
+        used += count;
+        src += taken;
+        len -= taken;
+    }
+    *text = (struct ao_str){src, len};
+    return used;
+}
+
+int ao_json_unescape(struct ao_str text, struct ao_buf *out)
+{
+    size_t more = 1;
+    while (text.len && ao_buf_reserve(out, more) == AO_OK) {
+        out->len += unescape_some(out->data + out->len, out->cap - out->len, &text);
+        more = out->cap - out->len + 1; /* what is left did not fit */
     }
     return ao_buf_err(out);
 }

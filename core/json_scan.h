@@ -34,13 +34,21 @@ static inline uint64_t ao_json_word_special(uint64_t word)
             ((del - ones) & ~del)) & tops;
 }
 
-/*
- * Copies one block of AO_JSON_BLOCK bytes and returns how many at its beginning
- * are plain. The caller owns AO_JSON_BLOCK bytes at both ends.
- */
+/* Copies eight bytes unless one of them is not plain. */
+static inline bool ao_json_copy_word(char *dst, const char *src)
+{
+    uint64_t word;
+    memcpy(&word, src, sizeof(word));
+    if (ao_json_word_special(word))
+        return false;
+    memcpy(dst, &word, sizeof(word));
+    return true;
+}
+
+#if AO_JSON_BLOCK == 16u
+/* Copies sixteen bytes and returns how many at their beginning are plain. */
 static inline size_t ao_json_copy_block(char *dst, const char *src)
 {
-#if AO_JSON_BLOCK == 16u
     __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)src);
     _mm_storeu_si128((__m128i *)(void *)dst, bytes);
     /* Signed: bytes from 0x80 up are negative, so one comparison finds them and the controls. */
@@ -50,49 +58,47 @@ static inline size_t ao_json_copy_block(char *dst, const char *src)
     special = _mm_or_si128(special, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
     unsigned mask = (unsigned)_mm_movemask_epi8(special);
     return mask ? (size_t)__builtin_ctz(mask) : 16;
-#else
-    uint64_t word;
-    memcpy(&word, src, sizeof(word));
-    memcpy(dst, &word, sizeof(word));
-    size_t plain = 0;
-    if (!ao_json_word_special(word))
-        return sizeof(word);
-    while (ao_json_is_plain(src[plain]))
-        plain++;
-    return plain;
+}
 #endif
-}
 
-/* The number of plain bytes at the beginning. */
-static inline size_t ao_json_plain(const char *ptr, size_t len)
-{
-    size_t done = 0;
-    char block[AO_JSON_BLOCK];
-    while (len - done >= AO_JSON_BLOCK) {
-        size_t plain = ao_json_copy_block(block, ptr + done);
-        done += plain;
-        if (plain < AO_JSON_BLOCK)
-            return done;
-    }
-    while (done < len && ao_json_is_plain(ptr[done]))
-        done++;
-    return done;
-}
-
-/* Copies plain bytes while both sides have room; returns how many. Scribbles at most `room` bytes. */
+/* Copies plain bytes while both sides have room; returns how many. May scribble on all of `room`. */
 static inline size_t ao_json_copy_plain(char *dst, size_t room, const char *src, size_t len)
 {
     size_t done = 0;
     if (len > room)
         len = room;
-    while (len - done >= AO_JSON_BLOCK) {
+#if AO_JSON_BLOCK == 16u
+    while (len - done >= 16) {
         size_t plain = ao_json_copy_block(dst + done, src + done);
         done += plain;
-        if (plain < AO_JSON_BLOCK)
+        if (plain < 16)
             return done;
     }
+#endif
+    while (len - done >= 8 && ao_json_copy_word(dst + done, src + done))
+        done += 8;
     for (; done < len && ao_json_is_plain(src[done]); done++)
         dst[done] = src[done];
+    return done;
+}
+
+/* The number of plain bytes at the beginning. */
+static inline size_t ao_json_plain(const char *src, size_t len)
+{
+    size_t done = 0;
+    char block[16];
+#if AO_JSON_BLOCK == 16u
+    while (len - done >= 16) {
+        size_t plain = ao_json_copy_block(block, src + done);
+        done += plain;
+        if (plain < 16)
+            return done;
+    }
+#endif
+    while (len - done >= 8 && ao_json_copy_word(block, src + done))
+        done += 8;
+    while (done < len && ao_json_is_plain(src[done]))
+        done++;
     return done;
 }
 

@@ -5,7 +5,17 @@
 /* The longest escape: a surrogate pair. */
 #define ESCAPE_MAX 12u
 
-static char *put_u16_escape(char *out, uint32_t unit)
+/* The letter behind the backslash where a short escape exists, else 0. */
+static const char short_escapes[128] = {
+    ['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\t'] = 't', ['\r'] = 'r', ['\b'] = 'b', ['\f'] = 'f',
+};
+
+static inline char short_escape(char c)
+{
+    return (uint8_t)c < 128 ? short_escapes[(uint8_t)c] : 0;
+}
+
+static inline char *put_u16_escape(char *out, uint32_t unit)
 {
     static const char digits[] = "0123456789abcdef";
     out[0] = '\\';
@@ -17,40 +27,18 @@ static char *put_u16_escape(char *out, uint32_t unit)
     return out + 6;
 }
 
-static char short_escape(char c)
+/* Writes the escape of the character at ptr, at most ESCAPE_MAX bytes; returns its length and what it stands for. */
+static inline size_t escape_one(char *out, const char *ptr, size_t len, size_t *ret_taken)
 {
-    switch (c) {
-    case '"':
-    case '\\':
-        return c;
-    case '\n':
-        return 'n';
-    case '\t':
-        return 't';
-    case '\r':
-        return 'r';
-    case '\b':
-        return 'b';
-    case '\f':
-        return 'f';
-    default:
-        return 0;
-    }
-}
-
-/* Writes the escape of the character at *text, at most ESCAPE_MAX bytes, and steps over it. */
-static size_t escape_one(char *out, struct ao_str *text)
-{
-    char letter = short_escape(*text->ptr);
-    uint32_t code = 0;
-    size_t taken = letter ? 1 : ao_utf8_next(text->ptr, text->len, &code);
-    text->ptr += taken;
-    text->len -= taken;
+    char letter = short_escape(*ptr);
     if (letter) {
         out[0] = '\\';
         out[1] = letter;
+        *ret_taken = 1;
         return 2;
     }
+    uint32_t code;
+    *ret_taken = ao_utf8_next(ptr, len, &code);
     if (code == AO_ILL_FORMED)
         code = AO_REPLACEMENT;
     if (code < 0x10000)
@@ -62,26 +50,36 @@ static size_t escape_one(char *out, struct ao_str *text)
 
 size_t ao_json_escape_some(char *dst, size_t room, struct ao_str *text)
 {
+    const char *src = text->ptr;
+    size_t len = text->len;
     size_t used = 0;
-    for (;;) {
-        size_t plain = ao_json_copy_plain(dst + used, room - used, text->ptr, text->len);
-        used += plain;
-        text->ptr += plain;
-        text->len -= plain;
-        if (text->len == 0 || used == room)
-            return used;
-        char escape[ESCAPE_MAX];
-        struct ao_str rest = *text;
-        size_t len = escape_one(escape, &rest);
-        if (len > room - used)
-            return used;
-        if (room - used >= ESCAPE_MAX)
-            memcpy(dst + used, escape, ESCAPE_MAX); /* a fixed length is one store or two */
-        else
-            memcpy(dst + used, escape, len);
-        used += len;
-        *text = rest;
+    while (len) {
+        size_t taken = ao_json_copy_plain(dst + used, room - used, src, len);
+        used += taken;
+        src += taken;
+        len -= taken;
+        /* Special characters come in runs (other scripts, indentation): no scan between them. */
+        while (len && !ao_json_is_plain(*src) && room - used >= ESCAPE_MAX) {
+            used += escape_one(dst + used, src, len, &taken);
+            src += taken;
+            len -= taken;
+        }
+        if (len == 0 || room - used >= ESCAPE_MAX)
+            continue;
+        char escape[ESCAPE_MAX] = {*src};
+        size_t count = 1;
+        taken = 1;
+        if (!ao_json_is_plain(*src))
+            count = escape_one(escape, src, len, &taken);
+        if (count > room - used)
+            break;
+        memcpy(dst + used, escape, count);
+        used += count;
+        src += taken;
+        len -= taken;
     }
+    *text = (struct ao_str){src, len};
+    return used;
 }
 
 void ao_json_escape(struct ao_buf *out, struct ao_str utf8)
@@ -93,9 +91,7 @@ void ao_json_escape(struct ao_buf *out, struct ao_str utf8)
         out->len += ao_json_escape_some(out->data + out->len, out->cap - out->len, &utf8);
         if (utf8.len == 0)
             return;
-        char escape[ESCAPE_MAX];
-        ao_buf_add(out, escape, escape_one(escape, &utf8));
-        if (ao_buf_err(out))
+        if (ao_buf_reserve(out, out->cap - out->len + 1))
             return;
     }
 }

@@ -1,3 +1,4 @@
+#include "core/hex.h"
 #include "core/json.h"
 #include "core/record.h"
 #include "core/utf8.h"
@@ -39,38 +40,71 @@ uint64_t ao_record_fields_of(enum ao_kind kind)
     }
 }
 
-/* One put_TYPE for each type of the schema; `key` is ,"name": with its comma. */
+/*
+ * One put_TYPE for each type of the schema; `key` is ,"name": with its comma,
+ * a constant wherever these are expanded. Where the buffer has room, bytes are
+ * stored directly; the appending functions are for the rare rest.
+ */
 
-static void put_U64(struct ao_buf *out, struct ao_str key, uint64_t value, size_t max)
+/* Where to store up to `len` bytes; NULL when that needs memory or must not be. */
+static inline char *room_for(const struct ao_buf *out, size_t len)
 {
-    (void)max;
-    ao_buf_add_str(out, key);
-    ao_buf_add_u64(out, value);
+    return out->err == AO_OK && out->cap - out->len >= len ? out->data + out->len : NULL;
 }
 
-static void put_BOOL(struct ao_buf *out, struct ao_str key, bool value, size_t max)
+static inline void put_U64(struct ao_buf *out, struct ao_str key, uint64_t value, size_t max)
+{
+    (void)max;
+    char *p = room_for(out, key.len + 20);
+    if (!p) {
+        ao_buf_add_str(out, key);
+        ao_buf_add_u64(out, value);
+        return;
+    }
+    memcpy(p, key.ptr, key.len);
+    out->len += key.len + ao_format_u64(p + key.len, value);
+}
+
+static inline void put_BOOL(struct ao_buf *out, struct ao_str key, bool value, size_t max)
 {
     (void)max;
     ao_buf_add_str(out, key);
     ao_buf_add_str(out, value ? AO_STR("true") : AO_STR("false"));
 }
 
-static void put_TEXT(struct ao_buf *out, struct ao_str key, struct ao_str value, size_t max)
+static void put_long_text(struct ao_buf *out, struct ao_str value, size_t max)
 {
-    if (!value.ptr)
-        return;
     bool cut = value.len > max;
     if (cut)
         value.len = ao_utf8_cut(value, max - AO_CUT_MARK_LEN);
-    ao_buf_add_str(out, key);
-    ao_buf_add_char(out, '"');
     ao_json_escape(out, value);
     if (cut)
         ao_json_escape(out, AO_STR(AO_CUT_MARK));
     ao_buf_add_char(out, '"');
 }
 
-static void put_JSON(struct ao_buf *out, struct ao_str key, struct ao_str value, size_t max)
+static inline void put_TEXT(struct ao_buf *out, struct ao_str key, struct ao_str value, size_t max)
+{
+    if (!value.ptr)
+        return;
+    char *p = room_for(out, key.len + value.len + 2);
+    if (!p || value.len > max) {
+        ao_buf_add_str(out, key);
+        ao_buf_add_char(out, '"');
+        put_long_text(out, value, max);
+        return;
+    }
+    memcpy(p, key.ptr, key.len);
+    p[key.len] = '"';
+    out->len += key.len + 1;
+    out->len += ao_json_escape_some(p + key.len + 1, out->cap - out->len - 1, &value);
+    if (value.len)
+        put_long_text(out, value, max);
+    else
+        out->data[out->len++] = '"';
+}
+
+static inline void put_JSON(struct ao_buf *out, struct ao_str key, struct ao_str value, size_t max)
 {
     (void)max;
     if (!value.ptr)
@@ -89,12 +123,23 @@ static inline void put_ARRAY(struct ao_buf *out, struct ao_str key, struct ao_st
     put_JSON(out, key, value, max);
 }
 
-static void put_id(struct ao_buf *out, struct ao_str key, const uint8_t *bytes, size_t len)
+static inline void put_id(struct ao_buf *out, struct ao_str key, const uint8_t *bytes, size_t len)
 {
-    ao_buf_add_str(out, key);
-    ao_buf_add_char(out, '"');
-    ao_buf_add_hex(out, bytes, len);
-    ao_buf_add_char(out, '"');
+    char *p = room_for(out, key.len + 2 * len + 2);
+    if (!p) {
+        ao_buf_add_str(out, key);
+        ao_buf_add_char(out, '"');
+        ao_buf_add_hex(out, bytes, len);
+        ao_buf_add_char(out, '"');
+        return;
+    }
+    memcpy(p, key.ptr, key.len);
+    p += key.len;
+    *p++ = '"';
+    for (size_t i = 0; i < len; i += AO_HEX_BLOCK, p += 2 * AO_HEX_BLOCK)
+        ao_hex_block(p, bytes + i);
+    *p++ = '"';
+    out->len = (size_t)(p - out->data);
 }
 
 static inline void put_TRACE_ID(struct ao_buf *out, struct ao_str key, struct ao_trace_id id, size_t max)
@@ -109,7 +154,7 @@ static inline void put_SPAN_ID(struct ao_buf *out, struct ao_str key, struct ao_
     put_id(out, key, id.bytes, sizeof(id.bytes));
 }
 
-static void put_PUSD(struct ao_buf *out, struct ao_str key, int64_t pico, size_t max)
+static inline void put_PUSD(struct ao_buf *out, struct ao_str key, int64_t pico, size_t max)
 {
     (void)max;
     ao_buf_add_str(out, key);
@@ -122,15 +167,14 @@ int ao_record_encode(const struct ao_record *record, struct ao_buf *out)
     ao_buf_add_str(out, AO_STR("{\"kind\":\""));
     ao_buf_add_cstr(out, ao_kind_name(record->kind));
     ao_buf_add_char(out, '"');
-#define PUT_FIELD(type, member, key, kinds, max, meaning)  \
-    if (here >> AO_FIELD_##member & 1)                     \
+#define PUT_FIELD(type, member, key, kinds, max, meaning) \
+    if (here >> AO_FIELD_##member & 1)                    \
         put_##type(out, AO_STR(",\"" key "\":"), record->member, max);
     AO_RECORD_FIELDS(PUT_FIELD)
 #undef PUT_FIELD
     ao_buf_add_char(out, '}');
     return ao_buf_err(out);
 }
-
 
 /* Only TEXT members have a length; the others stand as zero. */
 #define LENGTH_TEXT(view) ((view).len)

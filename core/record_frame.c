@@ -104,7 +104,7 @@ static int frame_parts(struct frame *f, struct ao_str json)
 int ao_record_frame(struct ao_str key, const struct ao_span_id *writer, uint64_t seq, struct ao_str json,
                     struct ao_buf *out)
 {
-    if (key.len > AO_KEY_LEN || json.len < 2 || json.ptr[0] != '{')
+    if (key.len > AO_KEY_LEN || !ao_str_starts(json, AO_STR("{\"")))
         return AO_ERR_USAGE;
     if (json.len > AO_RECORD_MAX)
         return AO_ERR_LIMIT;

@@ -495,6 +495,7 @@ int assembly_finish(struct assembly *a, const struct assembly_end *end)
     if (err)
         return err;
     root->ended = true;
+    root->span.start = end->start;
     root->span.end = end->end > root->span.start ? end->end : root->span.start;
     root->span.status = end->status;
     err = assembly_keep(a, &root->span.error_type, ao_str_from(end->error_type));
@@ -502,6 +503,7 @@ int assembly_finish(struct assembly *a, const struct assembly_end *end)
         err = assembly_keep(a, &root->span.error_message, ao_str_from(end->error_message));
     if (!err && a->session_id)
         err = assembly_keep(a, &root->span.session_id, ao_str_from(a->session_id));
+    a->ledger_changed = true; /* a trace without any usage has a bill too: nothing */
     return err ? err : assembly_settle(a);
 }
 
@@ -543,6 +545,22 @@ const char *assembly_user_id(const struct assembly *a)
 const char *assembly_braintrust_parent(const struct assembly *a)
 {
     return a->braintrust_parent;
+}
+
+bool assembly_times(const struct assembly *a, uint64_t *ret_start, uint64_t *ret_end)
+{
+    uint64_t start = UINT64_MAX, end = 0;
+    for (size_t i = 1; i < a->entry_count; i++) {
+        const struct span *span = &a->entries[i].span;
+        uint64_t last = span->end > span->start ? span->end : span->start;
+        start = span->start < start ? span->start : start;
+        end = last > end ? last : end;
+    }
+    if (start == UINT64_MAX)
+        return false;
+    *ret_start = start;
+    *ret_end = end;
+    return true;
 }
 
 bool assembly_agent_error(const struct assembly *a, const char **ret_type, const char **ret_message)

@@ -83,7 +83,7 @@ int assembly_flush(struct assembly *assembly, struct store *store);
 bool assembly_dirty(const struct assembly *assembly);
 
 struct assembly_end {
-    uint64_t end;
+    uint64_t start, end;       /* of the root */
     enum span_status status;
     const char *error_type;    /* of the root; NULL: none */
     const char *error_message;
@@ -102,6 +102,8 @@ const char *assembly_session_id(const struct assembly *assembly);
 const char *assembly_user_id(const struct assembly *assembly);
 /* Container form, told by a hello; NULL. */
 const char *assembly_braintrust_parent(const struct assembly *assembly);
+/* From the first start to the last end that records told, without the root; false when there is no span. */
+bool assembly_times(const struct assembly *assembly, uint64_t *ret_start, uint64_t *ret_end);
 /* The first error of a top-level agent span; false when there is none. Views into the assembly. */
 bool assembly_agent_error(const struct assembly *assembly, const char **ret_type, const char **ret_message);
 

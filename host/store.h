@@ -165,4 +165,12 @@ int store_pending_trace(struct store *store, const char *sink, const struct ao_t
 /* Keeps what a sink refused for good, with the reason. */
 int store_quarantine(struct store *store, const char *sink, const struct change *change, const char *reason);
 
+struct store_stats {
+    uint64_t runs, spans, events, quarantined;
+    int64_t log_end;   /* the last position of the log */
+    uint64_t bytes;    /* the database and its write-ahead log on disk */
+};
+
+int store_stats(struct store *store, struct store_stats *ret_stats);
+
 #endif

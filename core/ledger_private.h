@@ -1,0 +1,84 @@
+/*
+ * ledger_private.h - what ledger.c (intake) and ledger_bill.c (settlement) share.
+ * Everything is held by index, so that growing an array moves nothing else.
+ */
+#ifndef AO_LEDGER_PRIVATE_H
+#define AO_LEDGER_PRIVATE_H
+
+#include "core/ledger.h"
+
+#define LEDGER_NONE SIZE_MAX
+
+/* One element of usage.iterations. */
+struct ledger_iteration {
+    size_t model; /* LEDGER_NONE: the entry's */
+    bool main;    /* counted in the response's own usage too; compaction and advisor are not */
+    struct ao_usage usage;
+};
+
+/* One API response. */
+struct ledger_entry {
+    char *message_id;
+    char *request_id; /* NULL unknown */
+    uint64_t hash;    /* of message_id */
+    size_t model;
+    size_t session;
+    size_t segment;   /* LEDGER_NONE until a total covers it */
+    struct ao_usage early; /* provisional snapshots */
+    struct ao_usage final;
+    bool has_final_output;
+    bool by_span;     /* no message id: keyed by its span */
+    struct ledger_iteration *iterations;
+    size_t iteration_count;
+    struct ao_span_id spans[AO_LEDGER_SPANS_MAX];
+    size_t span_count;
+    uint64_t time;
+    uint64_t first_token;
+};
+
+/* One model of a segment's totals. */
+struct ledger_total {
+    size_t model;
+    struct ao_usage usage;
+    bool has_split; /* 5m and 1h were told */
+    bool has_cost;
+    int64_t cost;
+};
+
+/* Totals of one process from its start or its last reset: only grow. */
+struct ledger_segment {
+    size_t session;
+    struct ledger_total *totals;
+    size_t total_count;
+    bool has_cost;
+    int64_t cost;
+    bool has_turns;
+    struct ao_usage turns; /* main loop, sum of the turns */
+    struct ao_usage last_turn;
+    uint64_t time;
+};
+
+struct ledger_session {
+    char *id;       /* index 0: no session named, "" */
+    size_t segment; /* the current one */
+};
+
+struct ao_ledger {
+    struct ledger_entry *entries;
+    size_t entry_count, entry_cap;
+    size_t first_pending; /* no entry before it waits for a segment */
+    uint32_t *slots;      /* open addressing: entry index + 1 */
+    size_t slot_count;    /* a power of two */
+    char **models;        /* ids as they came */
+    size_t model_count, model_cap;
+    struct ledger_session *sessions;
+    size_t session_count, session_cap;
+    struct ledger_segment *segments;
+    size_t segment_count, segment_cap;
+    uint64_t lost;
+};
+
+/* What is known of a response by now: finals first, snapshots where there is nothing else. */
+struct ao_usage ledger_entry_usage(const struct ledger_entry *entry);
+
+#endif

@@ -1,0 +1,384 @@
+#include "csrc/convert.h"
+
+#include "core/json.h"
+
+#define MARK_ROOM 64u
+
+static void value_inner(struct ao_convert *c, PyObject *value);
+
+struct ao_str ao_py_utf8(PyObject *str, PyObject **ret_owner)
+{
+    *ret_owner = NULL;
+    if (PyUnicode_IS_COMPACT_ASCII(str))
+        return (struct ao_str){(const char *)PyUnicode_1BYTE_DATA(str), (size_t)PyUnicode_GET_LENGTH(str)};
+    Py_ssize_t len;
+    const char *bytes = PyUnicode_AsUTF8AndSize(str, &len);
+    if (bytes)
+        return (struct ao_str){bytes, (size_t)len};
+    PyErr_Clear();
+    *ret_owner = PyUnicode_AsEncodedString(str, "utf-8", "surrogatepass");
+    if (*ret_owner)
+        return (struct ao_str){PyBytes_AS_STRING(*ret_owner), (size_t)PyBytes_GET_SIZE(*ret_owner)};
+    PyErr_Clear();
+    return AO_STR("");
+}
+
+/* ---- strings ---- */
+
+static size_t room_left(const struct ao_convert *c)
+{
+    return c->out->len < c->limit ? c->limit - c->out->len : 0;
+}
+
+static void put_literal(struct ao_convert *c, const char *text)
+{
+    ao_buf_add_cstr(c->out, text);
+}
+
+static void put_cut_mark(struct ao_convert *c, size_t more, const char *what)
+{
+    c->cuts++;
+    put_literal(c, "\\u2026[");
+    ao_buf_add_u64(c->out, more);
+    put_literal(c, " more ");
+    put_literal(c, what);
+    ao_buf_add_char(c->out, ']');
+}
+
+static size_t back_to_character(const char *bytes, size_t at)
+{
+    while (at > 0 && ((unsigned char)bytes[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+/* Within quotes. The budget counts bytes of input, which is near enough for the bound and costs nothing. */
+static void put_utf8(struct ao_convert *c, struct ao_str text)
+{
+    size_t most = room_left(c);
+    if (most > c->chars_max)
+        most = c->chars_max;
+    if (text.len <= most) {
+        ao_json_escape(c->out, text);
+        return;
+    }
+    size_t kept = back_to_character(text.ptr, most);
+    ao_json_escape(c->out, (struct ao_str){text.ptr, kept});
+    put_cut_mark(c, text.len - kept, "bytes");
+}
+
+static void put_str(struct ao_convert *c, PyObject *str)
+{
+    PyObject *owner;
+    ao_buf_add_char(c->out, '"');
+    size_t length = (size_t)PyUnicode_GET_LENGTH(str);
+    size_t most = c->chars_max < c->bytes_max ? c->chars_max : c->bytes_max;
+    if (length > most && !PyUnicode_IS_COMPACT_ASCII(str)) {
+        /* Not a byte more than needed is encoded. */
+        PyObject *part = PyUnicode_Substring(str, 0, (Py_ssize_t)most);
+        if (part) {
+            put_utf8(c, ao_py_utf8(part, &owner));
+            put_cut_mark(c, length - most, "characters");
+            Py_XDECREF(owner);
+            Py_DECREF(part);
+        } else {
+            ao_py_swallow();
+        }
+    } else {
+        put_utf8(c, ao_py_utf8(str, &owner));
+        Py_XDECREF(owner);
+    }
+    ao_buf_add_char(c->out, '"');
+}
+
+static bool is_utf8(const char *bytes, Py_ssize_t len)
+{
+    PyObject *text = PyUnicode_DecodeUTF8(bytes, len, NULL);
+    if (!text) {
+        ao_py_swallow();
+        return false;
+    }
+    Py_DECREF(text);
+    return true;
+}
+
+/* Text as text; anything else in base64 behind the prefix of a data URL. */
+static void put_bytes(struct ao_convert *c, const char *bytes, Py_ssize_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t most = room_left(c) / 4 * 3;
+    if (most > c->chars_max)
+        most = c->chars_max / 3 * 3;
+    size_t count = (size_t)len;
+    ao_buf_add_char(c->out, '"');
+    if (count <= most && is_utf8(bytes, len)) {
+        put_utf8(c, (struct ao_str){bytes, count});
+        ao_buf_add_char(c->out, '"');
+        return;
+    }
+    put_literal(c, "data:application/octet-stream;base64,");
+    size_t kept = count < most ? count : most;
+    for (size_t i = 0; i < kept; i += 3) {
+        uint32_t left = (uint32_t)(kept - i);
+        uint32_t b0 = (unsigned char)bytes[i];
+        uint32_t b1 = left > 1 ? (unsigned char)bytes[i + 1] : 0;
+        uint32_t b2 = left > 2 ? (unsigned char)bytes[i + 2] : 0;
+        uint32_t word = b0 << 16 | b1 << 8 | b2;
+        char four[4] = {digits[word >> 18], digits[word >> 12 & 63], left > 1 ? digits[word >> 6 & 63] : '=',
+                        left > 2 ? digits[word & 63] : '='};
+        ao_buf_add(c->out, four, sizeof(four));
+    }
+    if (kept < count)
+        put_cut_mark(c, count - kept, "bytes");
+    ao_buf_add_char(c->out, '"');
+}
+
+/* ---- numbers ---- */
+
+static void put_int(struct ao_convert *c, PyObject *value)
+{
+    int overflow;
+    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (!overflow && !(number == -1 && PyErr_Occurred())) {
+        ao_buf_add_i64(c->out, number);
+        return;
+    }
+    ao_py_swallow();
+    /* Hexadecimal: linear in the digits, where decimal is quadratic and may be refused. */
+    PyObject *text = PyNumber_ToBase(value, 16);
+    if (!text) {
+        ao_py_swallow();
+        put_literal(c, "null");
+        return;
+    }
+    put_str(c, text);
+    Py_DECREF(text);
+}
+
+static void put_float(struct ao_convert *c, double value)
+{
+    if (value != value) {
+        put_literal(c, "\"NaN\"");
+    } else if (value - value != 0) {
+        put_literal(c, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+    } else {
+        char *text = PyOS_double_to_string(value, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
+        if (!text) {
+            ao_py_swallow();
+            put_literal(c, "null");
+            return;
+        }
+        put_literal(c, text);
+        PyMem_Free(text);
+    }
+}
+
+/* ---- containers ---- */
+
+static bool enter(struct ao_convert *c, const PyObject *container)
+{
+    for (size_t i = 0; i < c->depth; i++) {
+        if (c->path[i] == container) {
+            c->cuts++;
+            put_literal(c, "\"<recursive>\"");
+            return false;
+        }
+    }
+    if (c->depth >= c->depth_max) {
+        c->cuts++;
+        put_literal(c, "\"\\u2026[too deep]\"");
+        return false;
+    }
+    c->path[c->depth++] = container;
+    return true;
+}
+
+/* True when the container must stop here; then the mark is written. */
+static bool full(struct ao_convert *c, size_t done, size_t count, bool in_dict)
+{
+    if (done < c->items_max && room_left(c) > MARK_ROOM && !ao_buf_err(c->out))
+        return false;
+    if (done)
+        ao_buf_add_char(c->out, ',');
+    ao_buf_add_char(c->out, '"');
+    put_cut_mark(c, count - done, "items");
+    put_literal(c, in_dict ? "\":null" : "\"");
+    return true;
+}
+
+static void put_sequence(struct ao_convert *c, PyObject *seq)
+{
+    if (!enter(c, seq))
+        return;
+    ao_buf_add_char(c->out, '[');
+    /* The length is read anew each time: code run by an item may change the list. */
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(seq); i++) {
+        if (full(c, (size_t)i, (size_t)PySequence_Fast_GET_SIZE(seq), false))
+            break;
+        if (i)
+            ao_buf_add_char(c->out, ',');
+        PyObject *item = PySequence_Fast_GET_ITEM(seq, i);
+        Py_INCREF(item);
+        value_inner(c, item);
+        Py_DECREF(item);
+    }
+    ao_buf_add_char(c->out, ']');
+    c->depth--;
+}
+
+static void put_key(struct ao_convert *c, PyObject *key)
+{
+    if (PyUnicode_Check(key)) {
+        put_str(c, key);
+        return;
+    }
+    PyObject *text = PyObject_Str(key);
+    if (!text) {
+        ao_py_swallow();
+        ao_buf_add_char(c->out, '"');
+        put_literal(c, "<");
+        put_utf8(c, ao_str_from(Py_TYPE(key)->tp_name));
+        put_literal(c, ">\"");
+        return;
+    }
+    put_str(c, text);
+    Py_DECREF(text);
+}
+
+static size_t put_items(struct ao_convert *c, PyObject *dict)
+{
+    PyObject *key;
+    PyObject *value;
+    Py_ssize_t pos = 0;
+    size_t done = 0;
+    while (PyDict_Next(dict, &pos, &key, &value)) {
+        if (full(c, done, (size_t)PyDict_GET_SIZE(dict) > done ? (size_t)PyDict_GET_SIZE(dict) : done, true))
+            break;
+        if (done)
+            ao_buf_add_char(c->out, ',');
+        Py_INCREF(key);
+        Py_INCREF(value);
+        put_key(c, key);
+        ao_buf_add_char(c->out, ':');
+        value_inner(c, value);
+        Py_DECREF(key);
+        Py_DECREF(value);
+        done++;
+    }
+    return done;
+}
+
+static void put_dict(struct ao_convert *c, PyObject *dict)
+{
+    if (!enter(c, dict))
+        return;
+    ao_buf_add_char(c->out, '{');
+#ifdef Py_GIL_DISABLED
+    PyObject *copy = PyDict_Copy(dict);
+    if (copy)
+        put_items(c, copy);
+    else
+        ao_py_swallow();
+    Py_XDECREF(copy);
+#else
+    put_items(c, dict);
+#endif
+    ao_buf_add_char(c->out, '}');
+    c->depth--;
+}
+
+static void put_listed(struct ao_convert *c, PyObject *iterable)
+{
+    PyObject *list = PySequence_List(iterable);
+    if (!list) {
+        ao_py_swallow();
+        put_literal(c, "null");
+        return;
+    }
+    put_sequence(c, list);
+    Py_DECREF(list);
+}
+
+/* ---- everything else ---- */
+
+static void put_simplified(struct ao_convert *c, PyObject *value)
+{
+    if (!enter(c, value))
+        return;
+    PyObject *simple = c->simplify ? PyObject_CallOneArg(c->simplify, value) : NULL;
+    if (simple && simple != value) {
+        value_inner(c, simple);
+    } else {
+        ao_py_swallow();
+        c->cuts++;
+        ao_buf_add_char(c->out, '"');
+        put_literal(c, "<");
+        put_utf8(c, ao_str_from(Py_TYPE(value)->tp_name));
+        put_literal(c, ">\"");
+    }
+    Py_XDECREF(simple);
+    c->depth--;
+}
+
+static void value_inner(struct ao_convert *c, PyObject *value)
+{
+    if (value == Py_None)
+        put_literal(c, "null");
+    else if (PyUnicode_CheckExact(value))
+        put_str(c, value);
+    else if (PyBool_Check(value))
+        put_literal(c, value == Py_True ? "true" : "false");
+    else if (PyLong_CheckExact(value))
+        put_int(c, value);
+    else if (PyFloat_CheckExact(value))
+        put_float(c, PyFloat_AS_DOUBLE(value));
+    else if (PyDict_CheckExact(value))
+        put_dict(c, value);
+#ifdef Py_GIL_DISABLED
+    else if (PyList_Check(value))
+        put_listed(c, value);
+#else
+    else if (PyList_CheckExact(value))
+        put_sequence(c, value);
+#endif
+    else if (PyTuple_CheckExact(value))
+        put_sequence(c, value);
+    else if (PyBytes_CheckExact(value))
+        put_bytes(c, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
+    else if (PyAnySet_CheckExact(value))
+        put_listed(c, value);
+    else
+        put_simplified(c, value);
+}
+
+static void begin(struct ao_convert *c)
+{
+    c->depth = 0;
+    c->cuts = 0;
+    c->limit = c->out->len + c->bytes_max;
+}
+
+void ao_convert_value(struct ao_convert *convert, PyObject *value)
+{
+    begin(convert);
+    if (!PyErr_Occurred()) {
+        value_inner(convert, value);
+        return;
+    }
+    struct ao_py_error error;
+    ao_py_error_save(&error);
+    value_inner(convert, value);
+    ao_py_error_restore(&error);
+}
+
+void ao_convert_text(struct ao_convert *convert, PyObject *value)
+{
+    begin(convert);
+    put_key(convert, value);
+}
+
+size_t ao_convert_members(struct ao_convert *convert, PyObject *mapping)
+{
+    begin(convert);
+    return PyDict_Check(mapping) ? put_items(convert, mapping) : 0;
+}

@@ -1,0 +1,269 @@
+#define _GNU_SOURCE
+#include "csrc/emitter.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#include "csrc/writer.h"
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+#define THREAD_STACK (256u * 1024)
+/* Past this the writer is woken early, so that a burst never meets a full ring while the writer dozes. */
+#define WAKE_BYTES (256u * 1024)
+
+static void init_sync(struct ao_emitter *emitter)
+{
+    pthread_condattr_t attr;
+    pthread_mutex_init(&emitter->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&emitter->wake, &attr);
+    pthread_cond_init(&emitter->done, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+int ao_emitter_init(struct ao_emitter *emitter, const struct ao_emitter_config *config, struct ao_clock *clock)
+{
+    if (config->key.len > AO_KEY_LEN)
+        return AO_ERR_USAGE;
+    memset(emitter, 0, sizeof(*emitter));
+    emitter->config = *config;
+    emitter->clock = clock;
+    if (!config->io)
+        emitter->config.io = &ao_out_io_system;
+    if (config->key.len)
+        memcpy(emitter->key, config->key.ptr, config->key.len);
+    emitter->config.key = (struct ao_str){emitter->key, config->key.len};
+    ao_buf_init(&emitter->json, AO_RECORD_MAX);
+    ao_buf_init(&emitter->framed, 2u * AO_RECORD_MAX);
+    ao_buf_init(&emitter->merged, AO_RECORD_MAX);
+    ao_outfd_init(&emitter->out, config->fd, emitter->config.io, config->io_user);
+    init_sync(emitter);
+    return AO_OK;
+}
+
+void ao_emitter_release(struct ao_emitter *emitter)
+{
+    ao_outfd_close(&emitter->out);
+    ao_ring_release(&emitter->ring);
+    ao_buf_release(&emitter->json);
+    ao_buf_release(&emitter->framed);
+    ao_buf_release(&emitter->merged);
+    pthread_mutex_destroy(&emitter->lock);
+    pthread_cond_destroy(&emitter->wake);
+    pthread_cond_destroy(&emitter->done);
+}
+
+static void count_lost(struct ao_emitter *emitter)
+{
+    atomic_fetch_add_explicit(&emitter->lost, 1, memory_order_relaxed);
+}
+
+bool ao_emitter_claim(struct ao_emitter *emitter, const struct ao_span_id *writer)
+{
+    if (atomic_load_explicit(&emitter->state, memory_order_acquire) != AO_EMITTER_NEW)
+        return false;
+    bool mine = false;
+    pthread_mutex_lock(&emitter->lock);
+    if (!emitter->claimed && atomic_load(&emitter->state) == AO_EMITTER_NEW) {
+        int err = emitter->ring.base ? AO_OK : ao_ring_init(&emitter->ring, emitter->config.ring_bytes);
+        mine = err == AO_OK;
+        emitter->claimed = mine;
+        emitter->writer = *writer;
+        if (err) {
+            count_lost(emitter);
+            atomic_store(&emitter->state, AO_EMITTER_CLOSED);
+        }
+    }
+    pthread_mutex_unlock(&emitter->lock);
+    return mine;
+}
+
+static int start_thread(struct ao_emitter *emitter)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    sigset_t all;
+    sigset_t before;
+    if (pthread_attr_init(&attr))
+        return AO_ERR_NOMEM;
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, THREAD_STACK);
+    /* The new thread inherits the mask: no signal of the agent is ever handled there. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int err = pthread_create(&thread, &attr, ao_writer_main, emitter);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return err ? AO_ERR_NOMEM : AO_OK;
+}
+
+int ao_emitter_start(struct ao_emitter *emitter, const struct ao_record *hello)
+{
+    uint64_t pos;
+    pthread_mutex_lock(&emitter->lock);
+    int err = ao_ring_put(&emitter->ring, hello, true, &pos);
+    if (!err)
+        err = start_thread(emitter);
+    emitter->running = err == AO_OK;
+    atomic_store_explicit(&emitter->state, err ? AO_EMITTER_CLOSED : AO_EMITTER_OPEN, memory_order_release);
+    pthread_mutex_unlock(&emitter->lock);
+    if (err && emitter->config.say)
+        emitter->config.say("cannot start its writer thread", ENOMEM);
+    return err;
+}
+
+/* Under the lock. */
+static void wake_writer(struct ao_emitter *emitter, unsigned flags)
+{
+    bool now = flags & AO_PUT_NOW || ao_ring_used(&emitter->ring) >= WAKE_BYTES;
+    if (now && !emitter->urgent) {
+        emitter->urgent = true;
+        pthread_cond_signal(&emitter->wake);
+    } else if (emitter->sleeping) {
+        emitter->sleeping = false;
+        pthread_cond_signal(&emitter->wake);
+    }
+}
+
+static int put_locked(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags, uint64_t *ret_pos)
+{
+    int err = emitter->closing ? AO_ERR_USAGE
+                               : ao_ring_put(&emitter->ring, record, flags & AO_PUT_KEEP, ret_pos);
+    if (err)
+        emitter->ring_dropped++;
+    else
+        wake_writer(emitter, flags);
+    return err;
+}
+
+int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
+                   struct ao_ticket *ticket)
+{
+    uint64_t pos = 0;
+    if (!ao_emitter_is_open(emitter)) {
+        count_lost(emitter);
+        return AO_ERR_USAGE;
+    }
+    pthread_mutex_lock(&emitter->lock);
+    int err = put_locked(emitter, record, flags, &pos);
+    pthread_mutex_unlock(&emitter->lock);
+    if (ticket)
+        *ticket = (struct ao_ticket){.pos = pos, .valid = err == AO_OK};
+    return err;
+}
+
+int ao_emitter_put_end(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
+                       const struct ao_ticket *ticket)
+{
+    uint64_t pos;
+    if (!ao_emitter_is_open(emitter)) {
+        count_lost(emitter);
+        return AO_ERR_USAGE;
+    }
+    pthread_mutex_lock(&emitter->lock);
+    int err = put_locked(emitter, record, flags, &pos);
+    if (!err && ticket->valid)
+        ao_ring_link(&emitter->ring, ticket->pos, pos);
+    pthread_mutex_unlock(&emitter->lock);
+    return err;
+}
+
+bool ao_emitter_withdraw(struct ao_emitter *emitter, const struct ao_ticket *ticket)
+{
+    pthread_mutex_lock(&emitter->lock);
+    bool done = ticket->valid && ao_ring_withdraw(&emitter->ring, ticket->pos);
+    pthread_mutex_unlock(&emitter->lock);
+    return done;
+}
+
+void ao_emitter_nudge(struct ao_emitter *emitter)
+{
+    pthread_mutex_lock(&emitter->lock);
+    if (emitter->running)
+        wake_writer(emitter, AO_PUT_NOW);
+    pthread_mutex_unlock(&emitter->lock);
+}
+
+static struct timespec deadline_after(uint64_t timeout_ns)
+{
+    uint64_t now = ao_mono_now();
+    uint64_t when = now > UINT64_MAX / 2 - timeout_ns ? UINT64_MAX / 2 : now + timeout_ns;
+    return (struct timespec){.tv_sec = (time_t)(when / NS_PER_SECOND), .tv_nsec = (long)(when % NS_PER_SECOND)};
+}
+
+int ao_emitter_flush(struct ao_emitter *emitter, uint64_t timeout_ns)
+{
+    struct timespec deadline = deadline_after(timeout_ns < INT64_MAX / 2 ? timeout_ns : INT64_MAX / 2);
+    int err = AO_OK;
+    pthread_mutex_lock(&emitter->lock);
+    uint64_t goal = emitter->ring.head;
+    while (emitter->running && !emitter->finished && emitter->ring.tail < goal && !err) {
+        emitter->urgent = true;
+        pthread_cond_signal(&emitter->wake);
+        if (pthread_cond_timedwait(&emitter->done, &emitter->lock, &deadline) == ETIMEDOUT &&
+            emitter->ring.tail < goal)
+            err = AO_ERR_BUSY;
+    }
+    if (!err && emitter->written.error)
+        err = AO_ERR_IO;
+    pthread_mutex_unlock(&emitter->lock);
+    return err;
+}
+
+int ao_emitter_close(struct ao_emitter *emitter, uint64_t timeout_ns)
+{
+    struct timespec deadline = deadline_after(timeout_ns < INT64_MAX / 2 ? timeout_ns : INT64_MAX / 2);
+    int err = AO_OK;
+    pthread_mutex_lock(&emitter->lock);
+    atomic_store(&emitter->state, AO_EMITTER_CLOSED);
+    emitter->closing = true;
+    while (emitter->running && !emitter->finished && !err) {
+        emitter->urgent = true;
+        pthread_cond_signal(&emitter->wake);
+        if (pthread_cond_timedwait(&emitter->done, &emitter->lock, &deadline) == ETIMEDOUT && !emitter->finished)
+            err = AO_ERR_BUSY;
+    }
+    if (!err && emitter->written.error)
+        err = AO_ERR_IO;
+    pthread_mutex_unlock(&emitter->lock);
+    return err;
+}
+
+void ao_emitter_get_stats(struct ao_emitter *emitter, struct ao_emitter_stats *ret_stats)
+{
+    pthread_mutex_lock(&emitter->lock);
+    *ret_stats = emitter->written;
+    ret_stats->dropped += emitter->ring_dropped;
+    ret_stats->pending = ao_ring_used(&emitter->ring);
+    pthread_mutex_unlock(&emitter->lock);
+    ret_stats->dropped += atomic_load(&emitter->lost);
+    ret_stats->truncated = atomic_load(&emitter->truncated);
+}
+
+void ao_emitter_forked(struct ao_emitter *emitter)
+{
+    atomic_fetch_add(&emitter->generation, 1);
+    init_sync(emitter);
+    ao_ring_clear(&emitter->ring);
+    emitter->claimed = false;
+    emitter->running = false;
+    emitter->sleeping = false;
+    emitter->urgent = false;
+    emitter->closing = false;
+    emitter->finished = false;
+    emitter->broken = false;
+    emitter->ring_dropped = 0;
+    emitter->written = (struct ao_emitter_stats){0};
+    emitter->counts = (struct ao_emitter_stats){0};
+    emitter->seq = 0;
+    atomic_store(&emitter->truncated, 0);
+    atomic_store(&emitter->lost, 0);
+    /* The buffers may have been in the writer's hands: their memory is left behind. */
+    ao_buf_init(&emitter->json, AO_RECORD_MAX);
+    ao_buf_init(&emitter->framed, 2u * AO_RECORD_MAX);
+    ao_buf_init(&emitter->merged, AO_RECORD_MAX);
+    ao_outfd_close(&emitter->out);
+    atomic_store(&emitter->state, AO_EMITTER_NEW);
+}

@@ -1,0 +1,155 @@
+/*
+ * emitter.h - takes records from the agent's threads and writes them out from
+ * a thread of its own. Knows no Python.
+ *
+ * Promises to the agent:
+ *   - ao_emitter_put never blocks on output, makes no system call but the wake-up
+ *     of a sleeping writer, and fails only by counting a loss;
+ *   - what was put more than `tick_ns` before is written (with a reader that
+ *     reads), what was put with AO_PUT_NOW at once;
+ *   - when the ring is full new records are dropped and counted; the last
+ *     eighth of it is kept for records put with AO_PUT_KEEP;
+ *   - on a write error the emitter switches itself off, counts what follows as
+ *     dropped, and says so once.
+ *
+ * Sequence numbers are given by the writer, in the order of the ring; each lost
+ * record uses up one, so that the reader sees the gap.
+ *
+ * Fork: the child abandons ring, locks, thread and counters (ao_emitter_forked,
+ * called from a pthread_atfork handler) and starts anew, as a new writer, with
+ * its first record.
+ *
+ * The writer thread blocks all signals and never ends before the process.
+ */
+#ifndef AO_EMITTER_H
+#define AO_EMITTER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/base.h"
+#include "core/id.h"
+#include "core/limits.h"
+#include "core/record.h"
+#include "csrc/clock.h"
+#include "csrc/outfd.h"
+#include "csrc/ring.h"
+
+struct ao_emitter_config {
+    struct ao_str key;   /* stream key, may be empty; at most AO_KEY_LEN bytes */
+    int fd;              /* where to write; duplicated at the first record */
+    size_t ring_bytes;
+    uint64_t tick_ns;    /* the longest that a record waits */
+    const struct ao_out_io *io; /* NULL: the system's */
+    void *io_user;
+    /* Called once, from the writer thread, when output fails for good. Must not take locks of the agent. May be NULL. */
+    void (*say)(const char *what, int errnum);
+    /* Called by the writer thread on each encoded record before framing; may replace its bytes. May be NULL. */
+    void (*mask)(void *user, struct ao_buf *json);
+    void *mask_user;
+};
+
+/* A snapshot; counts since the process (or the fork) began. */
+struct ao_emitter_stats {
+    uint64_t records;    /* written */
+    uint64_t dropped;
+    uint64_t truncated;  /* values cut at a limit */
+    uint64_t bytes;      /* written, framing included */
+    uint64_t writes;     /* write(2) calls */
+    uint64_t write_time; /* ns spent in them */
+    uint64_t pending;    /* bytes waiting in the ring */
+    int error;           /* errno that switched the emitter off, or 0 */
+};
+
+enum ao_emitter_state {
+    AO_EMITTER_NEW,     /* no hello yet: ao_emitter_claim decides who writes it */
+    AO_EMITTER_OPEN,
+    AO_EMITTER_CLOSED,  /* after ao_emitter_close, or switched off by an error */
+};
+
+struct ao_emitter {
+    struct ao_emitter_config config;
+    struct ao_clock *clock;
+    char key[AO_KEY_LEN + 1];
+    _Atomic int state;
+    _Atomic uint32_t generation; /* counts forks; a span of another generation is not ours to end */
+    _Atomic uint64_t truncated;
+    _Atomic uint64_t lost; /* dropped without having reached the ring */
+
+    pthread_mutex_t lock; /* guards everything below, down to `writing` */
+    pthread_cond_t wake;  /* the writer waits here */
+    pthread_cond_t done;  /* flush and close wait here */
+    struct ao_ring ring;
+    bool claimed;
+    bool running;  /* the thread exists */
+    bool sleeping; /* the writer waits without a time limit */
+    bool urgent;
+    bool closing;
+    bool finished; /* the bye is out */
+    uint64_t ring_dropped;
+    struct ao_emitter_stats written;
+
+    struct ao_span_id writer; /* the writer thread's own, from here on */
+    uint64_t seq;
+    struct ao_emitter_stats counts; /* copied to `written` after each batch */
+    struct ao_outfd out;
+    struct ao_buf json;
+    struct ao_buf framed;
+    struct ao_buf merged;
+    bool broken;
+};
+
+enum ao_put {
+    AO_PUT_KEEP = 1, /* may use the reserve: hello, errors, usage */
+    AO_PUT_NOW = 2,  /* wakes the writer at once */
+};
+
+/* Where a span's start lies, so that its end can be joined to it. */
+struct ao_ticket {
+    uint64_t pos;
+    bool valid;
+};
+
+/* Allocates nothing and starts nothing. The configuration and the clock must outlive the emitter. */
+int ao_emitter_init(struct ao_emitter *emitter, const struct ao_emitter_config *config, struct ao_clock *clock);
+/* For tests: stops the thread (after ao_emitter_close) and frees what it used. */
+void ao_emitter_release(struct ao_emitter *emitter);
+
+static inline bool ao_emitter_is_open(const struct ao_emitter *emitter)
+{
+    return atomic_load_explicit(&emitter->state, memory_order_acquire) == AO_EMITTER_OPEN;
+}
+
+/*
+ * In state NEW: true for the one caller who must now collect the process facts,
+ * put the hello and call ao_emitter_start. The ring is there when it returns true.
+ */
+bool ao_emitter_claim(struct ao_emitter *emitter, const struct ao_span_id *writer);
+/* Puts the hello, opens for everybody, starts the writer thread. */
+int ao_emitter_start(struct ao_emitter *emitter, const struct ao_record *hello);
+
+/*
+ * Takes a record; its views are copied. `ticket`, for a span start, receives its
+ * place. AO_ERR_LIMIT (ring full) and AO_ERR_USAGE (not open) are losses and counted.
+ */
+int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
+                   struct ao_ticket *ticket);
+/* The same for a span's end; joined with the start at `ticket` when that has not been sent yet. */
+int ao_emitter_put_end(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
+                       const struct ao_ticket *ticket);
+/* Takes a start back. False when it was sent already. */
+bool ao_emitter_withdraw(struct ao_emitter *emitter, const struct ao_ticket *ticket);
+/* Wakes the writer. */
+void ao_emitter_nudge(struct ao_emitter *emitter);
+
+/* Waits until everything that was put before is written. AO_ERR_BUSY after timeout_ns, AO_ERR_IO when switched off. */
+int ao_emitter_flush(struct ao_emitter *emitter, uint64_t timeout_ns);
+/* Sends what is pending and a bye with the totals; waits for it at most timeout_ns. Nothing is taken afterwards. */
+int ao_emitter_close(struct ao_emitter *emitter, uint64_t timeout_ns);
+
+void ao_emitter_get_stats(struct ao_emitter *emitter, struct ao_emitter_stats *ret_stats);
+
+/* In the child of a fork: abandon and start anew. Async-signal-safe but for the mutex initialisation. */
+void ao_emitter_forked(struct ao_emitter *emitter);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * py.h - Python.h and the differences between its versions, 3.10 to 3.14.
+ */
+#ifndef AO_PY_H
+#define AO_PY_H
+
+/* Python's own headers are not written for our warnings. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+#pragma GCC diagnostic pop
+
+#ifndef Py_BEGIN_CRITICAL_SECTION
+#define Py_BEGIN_CRITICAL_SECTION(op) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
+/* An exception that is being handled must survive what we do meanwhile. */
+struct ao_py_error {
+#if PY_VERSION_HEX >= 0x030c0000
+    PyObject *exc;
+#else
+    PyObject *type;
+    PyObject *value;
+    PyObject *tb;
+#endif
+};
+
+static inline void ao_py_error_save(struct ao_py_error *error)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    error->exc = PyErr_GetRaisedException();
+#else
+    PyErr_Fetch(&error->type, &error->value, &error->tb);
+#endif
+}
+
+static inline void ao_py_error_restore(struct ao_py_error *error)
+{
+#if PY_VERSION_HEX >= 0x030c0000
+    PyErr_SetRaisedException(error->exc);
+#else
+    PyErr_Restore(error->type, error->value, error->tb);
+#endif
+}
+
+/* Drops the current exception; a Ctrl-C that arrived in our code is raised again later. */
+static inline void ao_py_swallow(void)
+{
+    if (!PyErr_Occurred())
+        return;
+    bool interrupt = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+    PyErr_Clear();
+    if (interrupt)
+        PyErr_SetInterrupt();
+}
+
+#endif

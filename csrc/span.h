@@ -1,0 +1,118 @@
+/*
+ * span.h - the type agentobs.Span.
+ *
+ * A span keeps no Python object of the agent's: values become JSON when they
+ * are given. Dead spans go to a pool with their buffers, so that a steady state
+ * allocates nothing.
+ */
+#ifndef AO_SPAN_H
+#define AO_SPAN_H
+
+#include "csrc/members.h"
+#include "csrc/state.h"
+
+/* Text fields that wait for the end of the span; each a str or NULL. */
+enum ao_span_text {
+    AO_TEXT_NEW_NAME,
+    AO_TEXT_STATUS,
+    AO_TEXT_ERROR_TYPE,
+    AO_TEXT_ERROR_MESSAGE,
+    AO_TEXT_ERROR_STACK,
+    AO_TEXT_MODEL,
+    AO_TEXT_SESSION,
+    AO_TEXT_USER,
+    AO_TEXT_TOOL_CALL,
+    AO_TEXT_COUNT
+};
+
+struct ao_span {
+    PyObject_HEAD
+    struct ao_state *state; /* lives as long as the type does */
+    PyObject *name;
+    PyObject *type;
+    PyObject *token; /* of the context variable, between enter and exit */
+    struct ao_span *next; /* in state->open, or in the pool */
+    struct ao_span *prev;
+    struct ao_trace_id trace_id;
+    struct ao_span_id span_id;
+    struct ao_span_id parent_id; /* zero for a root */
+    uint64_t start;
+    struct ao_ticket ticket;
+    uint32_t generation;
+    uint32_t events;
+    bool shared;    /* the no-op span: nothing is ever changed in it */
+    bool recording; /* until it has ended */
+    bool sampled;
+    bool foreign;   /* of another trace than the hello's */
+    bool linked;    /* in state->open */
+    bool entered;
+    bool started;   /* its start was taken by the emitter */
+    bool explicit_start;
+    PyObject *texts[AO_TEXT_COUNT];
+    struct ao_members attributes;
+    struct ao_members metadata;
+    struct ao_members metrics;
+    struct ao_buf input; /* raw JSON, empty when absent */
+    struct ao_buf output;
+    struct ao_buf tags;
+};
+
+extern PyType_Spec ao_span_spec;
+
+/* How each of the span functions reads its arguments. */
+struct ao_span_form {
+    const char *type;                 /* NULL: keyword `type`, else "task" */
+    const char *name;                 /* default; NULL: required */
+    enum ao_keyword positional[2];
+    unsigned positional_count;
+};
+
+/*
+ * Starts a span: vectorcall arguments as the forms describe. New reference, the
+ * shared no-op span when nothing is recorded. NULL only for a wrong call (TypeError).
+ */
+PyObject *ao_span_start(struct ao_state *state, const struct ao_span_form *form, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *kwnames);
+
+/* The current span, new reference, or NULL without exception. */
+struct ao_span *ao_span_current(struct ao_state *state);
+
+/* Ends it; a no-op on a span that has ended. `end` 0 means now. */
+void ao_span_finish(struct ao_span *span, uint64_t end, bool unfinished);
+
+/* Ends every open span of this interpreter as unfinished. */
+void ao_span_finish_all(struct ao_state *state);
+
+/* Sends the start (the end) to the emitter; private to the span. */
+void ao_span_put_start(struct ao_span *span, uint64_t now);
+void ao_span_put_end(struct ao_span *span, uint64_t now, uint64_t end, bool unfinished);
+
+/* Frees the pool; for the end of the module. */
+void ao_span_pool_clear(struct ao_state *state);
+/* The shared span of a process that does not record. */
+struct ao_span *ao_span_new_noop(struct ao_state *state);
+
+/* Sets one attribute; never raises. */
+void ao_span_set_attribute(struct ao_span *span, PyObject *key, PyObject *value);
+/* Sets each item of a mapping in attributes, metadata or metrics; never raises. */
+void ao_span_set_members(struct ao_span *span, struct ao_members *members, PyObject *mapping, enum ao_use use);
+/* Replaces a raw JSON field. */
+void ao_span_set_json(struct ao_span *span, struct ao_buf *field, PyObject *value, enum ao_use use);
+void ao_span_set_text(struct ao_span *span, enum ao_span_text text, PyObject *value);
+
+/* ns since the epoch from an int (ns), a float (seconds), or a datetime; false when it is none of these. */
+bool ao_span_time(struct ao_state *state, PyObject *value, uint64_t *ret_ns);
+
+extern PyMethodDef ao_span_methods[];
+extern PyGetSetDef ao_span_getters[];
+PyObject *ao_span_call(PyObject *self, PyObject *args, PyObject *kwargs);
+
+/* Fills text views from str objects and keeps what they need alive until released. */
+struct ao_texts {
+    PyObject *owners[16];
+    unsigned count;
+};
+struct ao_str ao_texts_view(struct ao_texts *texts, PyObject *str);
+void ao_texts_release(struct ao_texts *texts);
+
+#endif

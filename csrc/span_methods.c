@@ -1,0 +1,523 @@
+/* The methods of agentobs.Span. What is rare is written in Python (agentobs._helpers) and only reached from here. */
+#include "core/json.h"
+#include "csrc/fill.h"
+#include "csrc/ready.h"
+#include "csrc/span.h"
+
+static inline struct ao_span *as_span(PyObject *self)
+{
+    return (struct ao_span *)self;
+}
+
+/* ---- setting values ---- */
+
+static void count_cut(struct ao_span *span, unsigned cuts)
+{
+    atomic_fetch_add_explicit(&span->state->runtime->emitter.truncated, cuts, memory_order_relaxed);
+}
+
+static void put_key(struct ao_buf *out, PyObject *key)
+{
+    PyObject *owner;
+    ao_buf_add_char(out, '"');
+    ao_json_escape(out, ao_py_utf8(key, &owner));
+    Py_XDECREF(owner);
+    ao_buf_add_char(out, '"');
+}
+
+static void set_member(struct ao_span *span, struct ao_members *members, PyObject *key, struct ao_str raw)
+{
+    size_t mark;
+    uint64_t hash = (uint64_t)PyObject_Hash(key);
+    uint32_t most = (uint32_t)span->state->runtime->config.span_attribute_count;
+    if (members != &span->attributes)
+        most = (uint32_t)span->state->runtime->config.value_items;
+    int err = ao_members_open(members, hash, most, &mark);
+    if (err == AO_ERR_LIMIT)
+        count_cut(span, 1);
+    if (err)
+        return;
+    put_key(&members->text, key);
+    size_t key_len = members->text.len - mark - 1;
+    ao_buf_add_char(&members->text, ':');
+    ao_buf_add_str(&members->text, raw);
+    ao_members_close(members, hash, mark, key_len);
+}
+
+/* Runs no code of the agent: written in place. */
+static bool is_simple(PyObject *value)
+{
+    return PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) ||
+           PyFloat_CheckExact(value) || value == Py_None;
+}
+
+static void set_simple(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value,
+                       enum ao_use use)
+{
+    struct ao_convert convert;
+    size_t mark;
+    uint64_t hash = (uint64_t)PyObject_Hash(key);
+    const struct ao_config *config = &span->state->runtime->config;
+    uint64_t most = members == &span->attributes ? config->span_attribute_count : config->value_items;
+    int err = ao_members_open(members, hash, (uint32_t)most, &mark);
+    if (err) {
+        count_cut(span, 1);
+        return;
+    }
+    struct ao_buf *out = &members->text;
+    put_key(out, key);
+    size_t key_len = out->len - mark - 1;
+    ao_buf_add_char(out, ':');
+    ao_state_converter(span->state, &convert, out, use);
+    ao_convert_value(&convert, value);
+    if (convert.cuts)
+        count_cut(span, convert.cuts);
+    ao_members_close(members, hash, mark, key_len);
+}
+
+/* A value whose conversion may run anything, this span's methods included: elsewhere first. */
+static void set_any(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value,
+                    enum ao_use use)
+{
+    struct ao_buf raw;
+    ao_buf_init(&raw, members->text.max);
+    if (ao_state_convert(span->state, &raw, value, use) && span->recording)
+        set_member(span, members, key, ao_buf_str(&raw));
+    ao_buf_release(&raw);
+}
+
+static void set_one(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value, enum ao_use use)
+{
+    PyObject *text = NULL;
+    if (!PyUnicode_CheckExact(key)) {
+        key = text = PyObject_Str(key);
+        if (!text || !PyUnicode_CheckExact(text)) {
+            ao_py_swallow();
+            Py_XDECREF(text);
+            return;
+        }
+    }
+    if (is_simple(value))
+        set_simple(span, members, key, value, use);
+    else
+        set_any(span, members, key, value, use);
+    Py_XDECREF(text);
+}
+
+void ao_span_set_attribute(struct ao_span *span, PyObject *key, PyObject *value)
+{
+    if (!span->recording)
+        return;
+    Py_BEGIN_CRITICAL_SECTION(span);
+    set_one(span, &span->attributes, key, value, AO_USE_ATTRIBUTE);
+    Py_END_CRITICAL_SECTION();
+}
+
+void ao_span_set_members(struct ao_span *span, struct ao_members *members, PyObject *mapping, enum ao_use use)
+{
+    PyObject *key;
+    PyObject *value;
+    Py_ssize_t pos = 0;
+    if (!span->recording || mapping == Py_None)
+        return;
+    PyObject *dict = PyDict_New();
+    if (!dict || PyDict_Update(dict, mapping) < 0) {
+        ao_py_swallow();
+        Py_XDECREF(dict);
+        return;
+    }
+    Py_BEGIN_CRITICAL_SECTION(span);
+    while (PyDict_Next(dict, &pos, &key, &value))
+        set_one(span, members, key, value, use);
+    Py_END_CRITICAL_SECTION();
+    Py_DECREF(dict);
+}
+
+void ao_span_set_json(struct ao_span *span, struct ao_buf *field, PyObject *value, enum ao_use use)
+{
+    struct ao_buf raw;
+    if (!span->recording)
+        return;
+    ao_buf_init(&raw, field->max);
+    if (ao_state_convert(span->state, &raw, value, use) && span->recording) {
+        Py_BEGIN_CRITICAL_SECTION(span);
+        ao_buf_release(field);
+        *field = raw;
+        Py_END_CRITICAL_SECTION();
+        return;
+    }
+    ao_buf_release(&raw);
+}
+
+void ao_span_set_text(struct ao_span *span, enum ao_span_text text, PyObject *value)
+{
+    if (!span->recording || value == Py_None)
+        return;
+    PyObject *str = PyUnicode_CheckExact(value) ? Py_NewRef(value) : PyObject_Str(value);
+    if (!str || !PyUnicode_CheckExact(str)) {
+        ao_py_swallow();
+        Py_XDECREF(str);
+        return;
+    }
+    Py_BEGIN_CRITICAL_SECTION(span);
+    Py_XSETREF(span->texts[text], str);
+    Py_END_CRITICAL_SECTION();
+}
+
+/* ---- delegation ---- */
+
+/* Calls agentobs._helpers.NAME(self, *args, **kwargs); only a wrong call (TypeError) gets through to the agent. */
+static PyObject *delegate(PyObject *self, const char *name, PyObject *args, PyObject *kwargs)
+{
+    PyObject *helper = ao_helper(as_span(self)->state, name);
+    PyObject *all = helper ? PyTuple_New(PyTuple_GET_SIZE(args) + 1) : NULL;
+    PyObject *result = NULL;
+    if (all) {
+        PyTuple_SET_ITEM(all, 0, Py_NewRef(self));
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++)
+            PyTuple_SET_ITEM(all, i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
+        result = PyObject_Call(helper, all, kwargs);
+    }
+    Py_XDECREF(all);
+    Py_XDECREF(helper);
+    if (result || PyErr_ExceptionMatches(PyExc_TypeError))
+        return result;
+    ao_py_swallow();
+    Py_RETURN_NONE;
+}
+
+#define DELEGATED(method)                                                               \
+    static PyObject *span_##method(PyObject *self, PyObject *args, PyObject *kwargs)    \
+    {                                                                                   \
+        if (!as_span(self)->recording)                                                  \
+            Py_RETURN_NONE;                                                             \
+        return delegate(self, #method, args, kwargs);                                   \
+    }
+
+DELEGATED(log)
+DELEGATED(add_event)
+DELEGATED(event)
+DELEGATED(record_exception)
+DELEGATED(set_status)
+DELEGATED(usage)
+DELEGATED(first_token)
+
+static PyObject *span_get_span_context(PyObject *self, PyObject *args)
+{
+    return delegate(self, "get_span_context", args, NULL);
+}
+
+static PyObject *span_export(PyObject *self, PyObject *args)
+{
+    return delegate(self, "export", args, NULL);
+}
+
+PyObject *ao_span_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    return delegate(self, "decorate", args, kwargs);
+}
+
+/* ---- with ---- */
+
+static PyObject *span_enter(PyObject *self, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_span *span = as_span(self);
+    if (!span->shared && !span->token) {
+        span->token = PyContextVar_Set(span->state->current, self);
+        if (!span->token)
+            ao_py_swallow();
+    }
+    return Py_NewRef(self);
+}
+
+static void leave(struct ao_span *span)
+{
+    PyObject *token = span->token;
+    if (!token)
+        return;
+    span->token = NULL;
+    if (PyContextVar_Reset(span->state->current, token) < 0) {
+        /* Entered in another context (a generator that was closed elsewhere): only our own trace is removed. */
+        ao_py_swallow();
+        struct ao_span *current = ao_span_current(span->state);
+        if (current == span)
+            Py_XDECREF(PyContextVar_Set(span->state->current, Py_None));
+        ao_py_swallow();
+        Py_XDECREF(current);
+    }
+    Py_DECREF(token);
+}
+
+static void fail_with(struct ao_span *span, PyObject *exc)
+{
+    PyObject *helper = ao_helper(span->state, "exception_left");
+    PyObject *result = helper ? PyObject_CallFunctionObjArgs(helper, (PyObject *)span, exc, NULL) : NULL;
+    ao_py_swallow();
+    Py_XDECREF(result);
+    Py_XDECREF(helper);
+}
+
+static void exit_span(struct ao_span *span, PyObject *exc)
+{
+    if (span->shared)
+        return;
+    leave(span);
+    if (exc && exc != Py_None && span->recording)
+        fail_with(span, exc);
+    ao_span_finish(span, 0, false);
+}
+
+static PyObject *span_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    exit_span(as_span(self), nargs > 1 ? args[1] : NULL);
+    Py_RETURN_FALSE;
+}
+
+static PyObject *span_aenter(PyObject *self, PyObject *noargs)
+{
+    PyObject *entered = span_enter(self, noargs);
+    PyObject *ready = ao_ready_new(as_span(self)->state, entered);
+    Py_DECREF(entered);
+    return ready;
+}
+
+static PyObject *span_aexit(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    exit_span(as_span(self), nargs > 1 ? args[1] : NULL);
+    return ao_ready_new(as_span(self)->state, Py_False);
+}
+
+/* ---- the rest ---- */
+
+static PyObject *span_end(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"end_time", NULL};
+    PyObject *end_time = Py_None;
+    uint64_t end = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:end", names, &end_time))
+        return NULL;
+    struct ao_span *span = as_span(self);
+    if (end_time != Py_None && !span->shared && !ao_span_time(span->state, end_time, &end))
+        end = 0;
+    if (!span->shared)
+        ao_span_finish(span, end, false);
+    Py_RETURN_NONE;
+}
+
+static PyObject *span_set_attribute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "set_attribute() takes a key and a value");
+        return NULL;
+    }
+    ao_span_set_attribute(as_span(self), args[0], args[1]);
+    Py_RETURN_NONE;
+}
+
+static PyObject *span_set_attributes(PyObject *self, PyObject *mapping)
+{
+    struct ao_span *span = as_span(self);
+    ao_span_set_members(span, &span->attributes, mapping, AO_USE_ATTRIBUTE);
+    Py_RETURN_NONE;
+}
+
+static PyObject *span_update_name(PyObject *self, PyObject *name)
+{
+    ao_span_set_text(as_span(self), AO_TEXT_NEW_NAME, name);
+    Py_RETURN_NONE;
+}
+
+static PyObject *span_is_recording(PyObject *self, PyObject *noargs)
+{
+    (void)noargs;
+    return PyBool_FromLong(as_span(self)->recording);
+}
+
+/* _set(field, value): the fields that the methods in Python need. */
+static PyObject *span_set(PyObject *self, PyObject *args)
+{
+    const char *field;
+    PyObject *value;
+    if (!PyArg_ParseTuple(args, "sO", &field, &value))
+        return NULL;
+    struct ao_span *span = as_span(self);
+    static const struct {
+        const char *name;
+        enum ao_span_text text;
+    } texts[] = {
+        {"status", AO_TEXT_STATUS},         {"error_type", AO_TEXT_ERROR_TYPE},   {"error_message", AO_TEXT_ERROR_MESSAGE},
+        {"error_stack", AO_TEXT_ERROR_STACK}, {"model", AO_TEXT_MODEL},           {"session_id", AO_TEXT_SESSION},
+        {"user_id", AO_TEXT_USER},
+    };
+    for (size_t i = 0; i < AO_ARRAY_LEN(texts); i++)
+        if (strcmp(field, texts[i].name) == 0)
+            ao_span_set_text(span, texts[i].text, value);
+    if (strcmp(field, "input") == 0)
+        ao_span_set_json(span, &span->input, value, AO_USE_CONTENT);
+    else if (strcmp(field, "output") == 0)
+        ao_span_set_json(span, &span->output, value, AO_USE_CONTENT);
+    else if (strcmp(field, "tags") == 0)
+        ao_span_set_json(span, &span->tags, value, AO_USE_DATA);
+    else if (strcmp(field, "metadata") == 0)
+        ao_span_set_members(span, &span->metadata, value, AO_USE_DATA);
+    else if (strcmp(field, "metrics") == 0)
+        ao_span_set_members(span, &span->metrics, value, AO_USE_DATA);
+    Py_RETURN_NONE;
+}
+
+/* _record(kind, fields, flags): an event or usage of this span. */
+static PyObject *span_record(PyObject *self, PyObject *args)
+{
+    const char *kind;
+    PyObject *fields;
+    unsigned flags = 0;
+    struct ao_span *span = as_span(self);
+    struct ao_record record;
+    struct ao_fill fill;
+    if (!PyArg_ParseTuple(args, "sO!|I", &kind, &PyDict_Type, &fields, &flags))
+        return NULL;
+    uint64_t most = span->state->runtime ? span->state->runtime->config.span_event_count : 0;
+    bool usage = strcmp(kind, "usage") == 0;
+    if (!span->recording)
+        Py_RETURN_FALSE;
+    if (!usage && most && span->events++ >= most) {
+        count_cut(span, 1);
+        Py_RETURN_FALSE;
+    }
+    ao_record_init(&record, usage ? AO_KIND_USAGE : AO_KIND_EVENT);
+    ao_fill_init(&fill);
+    AO_SET(&record, time, ao_clock_now(&span->state->runtime->clock));
+    AO_SET(&record, span_id, span->span_id);
+    if (span->foreign)
+        AO_SET(&record, trace_id, span->trace_id);
+    ao_fill_record(span->state, &fill, fields, &record);
+    int err = ao_emitter_put(&span->state->runtime->emitter, &record, flags, NULL);
+    ao_fill_release(&fill);
+    return PyBool_FromLong(err == AO_OK);
+}
+
+static PyObject *span_withdraw(PyObject *self, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_span *span = as_span(self);
+    bool done = span->recording && ao_emitter_withdraw(&span->state->runtime->emitter, &span->ticket);
+    if (done) {
+        span->generation--; /* ends without a record */
+        ao_span_finish(span, 0, false);
+    }
+    return PyBool_FromLong(done);
+}
+
+#define FAST(function) (PyCFunction)(void (*)(void))(function)
+
+PyMethodDef ao_span_methods[] = {
+    {"__enter__", span_enter, METH_NOARGS, "Makes the span current in this context."},
+    {"__exit__", FAST(span_exit), METH_FASTCALL, "Ends the span; an exception marks it as an error and goes on."},
+    {"__aenter__", span_aenter, METH_NOARGS, "As __enter__, awaitable."},
+    {"__aexit__", FAST(span_aexit), METH_FASTCALL, "As __exit__, awaitable."},
+    {"end", FAST(span_end), METH_VARARGS | METH_KEYWORDS,
+     "end($self, /, end_time=None)\n--\n\nEnds the span. end_time: int ns since the Unix epoch, float seconds, or a "
+     "datetime.\nA second call does nothing."},
+    {"set_attribute", FAST(span_set_attribute), METH_FASTCALL,
+     "set_attribute($self, key, value, /)\n--\n\nSets one attribute. Any value; what is not JSON becomes JSON."},
+    {"set_attributes", span_set_attributes, METH_O,
+     "set_attributes($self, attributes, /)\n--\n\nSets each attribute of a mapping."},
+    {"update_name", span_update_name, METH_O, "update_name($self, name, /)\n--\n\nRenames the span."},
+    {"is_recording", span_is_recording, METH_NOARGS,
+     "is_recording($self, /)\n--\n\nTrue until the span has ended, if it is recorded at all."},
+    {"get_span_context", span_get_span_context, METH_VARARGS,
+     "get_span_context($self, /)\n--\n\nThe span's identity as a SpanContext."},
+    {"export", span_export, METH_VARARGS,
+     "export($self, /)\n--\n\nThe span's identity as a traceparent string, good as `parent=` of another span."},
+    {"log", FAST(span_log), METH_VARARGS | METH_KEYWORDS,
+     "log($self, /, *, input=None, output=None, expected=None, error=None, tags=None, scores=None,\n    metadata=None, "
+     "metrics=None)\n--\n\nSets any of these, as Braintrust's users know it. metadata and metrics are merged."},
+    {"add_event", FAST(span_add_event), METH_VARARGS | METH_KEYWORDS,
+     "add_event($self, /, name, attributes=None, timestamp=None)\n--\n\nRecords a moment inside the span. timestamp as "
+     "end_time of end()."},
+    {"event", FAST(span_event), METH_VARARGS | METH_KEYWORDS,
+     "event($self, name, /, **attributes)\n--\n\nRecords a moment inside the span."},
+    {"record_exception", FAST(span_record_exception), METH_VARARGS | METH_KEYWORDS,
+     "record_exception($self, /, exception, attributes=None, timestamp=None, escaped=False)\n--\n\nRecords an exception "
+     "as an event. Does not change the status."},
+    {"set_status", FAST(span_set_status), METH_VARARGS | METH_KEYWORDS,
+     "set_status($self, /, status, description=None)\n--\n\n\"ok\", \"error\" or \"unset\", or OpenTelemetry's Status or "
+     "StatusCode."},
+    {"usage", FAST(span_usage), METH_VARARGS | METH_KEYWORDS,
+     "usage($self, usage=None, /, **fields)\n--\n\nRecords token usage of one model request: a Messages API usage object "
+     "or mapping,\nor its fields by keyword (input_tokens, output_tokens, cache_read_input_tokens,\n"
+     "cache_creation_input_tokens, cache_creation, service_tier, message_id, model, ...).\nMay be called again with "
+     "later figures of the same message."},
+    {"first_token", FAST(span_first_token), METH_VARARGS | METH_KEYWORDS,
+     "first_token($self, /, time=None)\n--\n\nThe first token arrived now (or at `time`, as end_time of end())."},
+    {"_set", span_set, METH_VARARGS, NULL},
+    {"_record", span_record, METH_VARARGS, NULL},
+    {"_withdraw", span_withdraw, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- getters ---- */
+
+static PyObject *get_trace_id(PyObject *self, void *closure)
+{
+    (void)closure;
+    char hex[AO_TRACE_ID_HEX + 1];
+    ao_trace_id_format(&as_span(self)->trace_id, hex);
+    return PyUnicode_FromString(hex);
+}
+
+static PyObject *get_span_id(PyObject *self, void *closure)
+{
+    (void)closure;
+    char hex[AO_SPAN_ID_HEX + 1];
+    ao_span_id_format(&as_span(self)->span_id, hex);
+    return PyUnicode_FromString(hex);
+}
+
+static PyObject *get_parent_span_id(PyObject *self, void *closure)
+{
+    (void)closure;
+    char hex[AO_SPAN_ID_HEX + 1];
+    if (ao_span_id_is_zero(&as_span(self)->parent_id))
+        Py_RETURN_NONE;
+    ao_span_id_format(&as_span(self)->parent_id, hex);
+    return PyUnicode_FromString(hex);
+}
+
+static PyObject *get_name(PyObject *self, void *closure)
+{
+    (void)closure;
+    PyObject *renamed = as_span(self)->texts[AO_TEXT_NEW_NAME];
+    PyObject *name = renamed ? renamed : as_span(self)->name;
+    return Py_NewRef(name ? name : Py_None);
+}
+
+static PyObject *get_type(PyObject *self, void *closure)
+{
+    (void)closure;
+    return Py_NewRef(as_span(self)->type ? as_span(self)->type : Py_None);
+}
+
+static PyObject *get_sampled(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(as_span(self)->sampled);
+}
+
+static PyObject *get_shared(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(as_span(self)->shared);
+}
+
+PyGetSetDef ao_span_getters[] = {
+    {"trace_id", get_trace_id, NULL, "Trace id, 32 lowercase hex digits.", NULL},
+    {"span_id", get_span_id, NULL, "Span id, 16 lowercase hex digits.", NULL},
+    {"parent_span_id", get_parent_span_id, NULL, "The parent's span id, or None for a root.", NULL},
+    {"name", get_name, NULL, "Name of the span.", NULL},
+    {"type", get_type, NULL, "Type of the span: agent, turn, llm, tool, task, function, ...", NULL},
+    {"sampled", get_sampled, NULL, "Whether the span's trace is recorded.", NULL},
+    {"_shared", get_shared, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,291 @@
+#define _GNU_SOURCE
+#include "csrc/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "core/json.h"
+#include "csrc/emitter.h"
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+/* Space goes back to the producers at least this often while a burst drains. */
+#define BATCH_BYTES (64u * 1024)
+/* After so many empty ticks the writer sleeps until it is woken. */
+#define IDLE_TICKS 10u
+/* Buffers that one huge record blew up are given back. */
+#define BUF_KEEP (256u * 1024)
+
+/* ---- records out ---- */
+
+static void disable(struct ao_emitter *e, int errnum)
+{
+    e->broken = true;
+    ao_buf_clear(&e->framed);
+    atomic_store(&e->state, AO_EMITTER_CLOSED);
+    e->counts.error = errnum;
+    pthread_mutex_lock(&e->lock);
+    e->written.error = errnum;
+    pthread_mutex_unlock(&e->lock);
+    if (e->config.say)
+        e->config.say("cannot write records", errnum);
+}
+
+/* The longest run of whole lines within AO_LINE_MAX bytes. */
+static size_t whole_lines(const char *bytes, size_t len)
+{
+    if (len <= AO_LINE_MAX)
+        return len;
+    const char *last = memrchr(bytes, '\n', AO_LINE_MAX);
+    return last ? (size_t)(last - bytes) + 1 : AO_LINE_MAX;
+}
+
+/* Writes full chunks; with `all` also the last, shorter one. */
+static void write_out(struct ao_emitter *e, bool all)
+{
+    size_t done = 0;
+    uint64_t writes = 0;
+    uint64_t began = ao_mono_now();
+    while (!e->broken && e->framed.len - done > (all ? 0 : AO_LINE_MAX)) {
+        size_t len = whole_lines(e->framed.data + done, e->framed.len - done);
+        int err = ao_outfd_write(&e->out, e->framed.data + done, len);
+        if (err) {
+            disable(e, err);
+            return;
+        }
+        done += len;
+        writes++;
+    }
+    if (!writes)
+        return;
+    ao_buf_consume(&e->framed, done);
+    e->counts.bytes += done;
+    e->counts.writes += writes;
+    e->counts.write_time += ao_mono_now() - began;
+}
+
+static void lose(struct ao_emitter *e)
+{
+    atomic_fetch_add_explicit(&e->lost, 1, memory_order_relaxed);
+}
+
+static void send_record(struct ao_emitter *e, struct ao_record *record)
+{
+    uint64_t seq = e->seq++;
+    AO_SET(record, writer, e->writer);
+    AO_SET(record, seq, seq);
+    ao_buf_clear(&e->json);
+    int err = ao_record_encode(record, &e->json);
+    if (!err && e->config.mask)
+        e->config.mask(e->config.mask_user, &e->json);
+    if (!err)
+        err = ao_buf_err(&e->json);
+    size_t before = e->framed.len;
+    if (!err)
+        err = ao_record_frame(e->config.key, &e->writer, seq, ao_buf_str(&e->json), &e->framed);
+    if (err) {
+        e->framed.len = before;
+        e->framed.err = AO_OK;
+        lose(e);
+        return;
+    }
+    e->counts.records++;
+    if (e->framed.len > AO_LINE_MAX)
+        write_out(e, false);
+}
+
+/* ---- a start and its end become one span ---- */
+
+/* {a} and {b} become {a,b}; both are objects and share no key. The buffer has room and does not move. */
+static struct ao_str join_objects(struct ao_buf *out, struct ao_str a, struct ao_str b)
+{
+    if (a.len <= 2 || b.len <= 2)
+        return a.len <= 2 ? b : a;
+    size_t at = out->len;
+    ao_buf_add(out, a.ptr, a.len - 1);
+    ao_buf_add_char(out, ',');
+    ao_buf_add(out, b.ptr + 1, b.len - 1);
+    return (struct ao_str){out->data + at, out->len - at};
+}
+
+#define SIZE_OF(record, member) (AO_HAS(record, member) ? (record)->member.len + 1 : 0)
+#define SIZES(record) (SIZE_OF(record, attributes) + SIZE_OF(record, metadata) + SIZE_OF(record, metrics))
+
+#define JOIN(member)                                                                          \
+    do {                                                                                      \
+        if (AO_HAS(end, member) && AO_HAS(span, member))                                      \
+            AO_SET(span, member, join_objects(out, span->member, end->member));               \
+        else                                                                                  \
+            TAKE(member);                                                                     \
+    } while (0)
+
+#define TAKE(member)                           \
+    do {                                       \
+        if (AO_HAS(end, member))               \
+            AO_SET(span, member, end->member); \
+    } while (0)
+
+/* False when memory is short; then nothing was changed. */
+static bool merge(struct ao_buf *out, struct ao_record *span, const struct ao_record *end)
+{
+    ao_buf_clear(out);
+    if (ao_buf_reserve(out, SIZES(span) + SIZES(end)))
+        return false;
+    span->kind = AO_KIND_SPAN;
+    if (!AO_HAS(span, start))
+        AO_SET(span, start, span->time);
+    TAKE(time);
+    TAKE(name);
+    TAKE(end);
+    TAKE(status);
+    TAKE(error_type);
+    TAKE(error_message);
+    TAKE(error_stack);
+    TAKE(unfinished);
+    TAKE(input);
+    TAKE(output);
+    TAKE(tags);
+    TAKE(model);
+    TAKE(session_id);
+    TAKE(user_id);
+    JOIN(attributes);
+    JOIN(metadata);
+    JOIN(metrics);
+    return true;
+}
+
+/* ---- the loop ---- */
+
+static void send_item(struct ao_emitter *e, struct ao_item *item)
+{
+    struct ao_record record;
+    struct ao_record end;
+    e->seq += item->dropped;
+    if (e->broken) {
+        lose(e);
+        return;
+    }
+    uint64_t link = atomic_exchange(&item->link, AO_LINK_TAKEN);
+    if (link == AO_LINK_SKIP)
+        return;
+    ao_item_unpack(item, &record);
+    if (link == AO_LINK_NONE) {
+        send_record(e, &record);
+        return;
+    }
+    uint64_t pos = link - 1;
+    ao_item_unpack(ao_ring_item(&e->ring, &pos, UINT64_MAX), &end);
+    bool whole = merge(&e->merged, &record, &end);
+    send_record(e, &record);
+    if (!whole)
+        send_record(e, &end);
+}
+
+/* Sends what lies between tail and head, a batch at most; returns the new tail. */
+static uint64_t send_batch(struct ao_emitter *e, uint64_t tail, uint64_t head)
+{
+    uint64_t limit = tail + BATCH_BYTES;
+    struct ao_item *item;
+    while (tail < limit && (item = ao_ring_item(&e->ring, &tail, head))) {
+        uint32_t size = item->size;
+        send_item(e, item);
+        tail += size;
+    }
+    write_out(e, true);
+    return tail;
+}
+
+/* Sends what lay in the ring when it was called. True when there was something. */
+static bool drain(struct ao_emitter *e)
+{
+    pthread_mutex_lock(&e->lock);
+    uint64_t tail = e->ring.tail;
+    uint64_t head = e->ring.head;
+    e->urgent = false;
+    pthread_mutex_unlock(&e->lock);
+    bool any = tail < head;
+    while (tail < head) {
+        tail = send_batch(e, tail, head);
+        pthread_mutex_lock(&e->lock);
+        e->ring.tail = tail;
+        if (tail == e->ring.head)
+            ao_ring_rewind(&e->ring);
+        e->written = e->counts;
+        pthread_cond_broadcast(&e->done);
+        pthread_mutex_unlock(&e->lock);
+    }
+    return any;
+}
+
+static void trim(struct ao_buf *buf)
+{
+    if (buf->cap > BUF_KEEP && buf->len == 0)
+        ao_buf_release(buf);
+}
+
+static void say_bye(struct ao_emitter *e)
+{
+    struct ao_record bye;
+    struct ao_emitter_stats stats;
+    ao_emitter_get_stats(e, &stats);
+    ao_record_init(&bye, AO_KIND_BYE);
+    AO_SET(&bye, time, ao_clock_now(e->clock));
+    AO_SET(&bye, records, stats.records + 1);
+    AO_SET(&bye, dropped, stats.dropped);
+    AO_SET(&bye, truncated, stats.truncated);
+    AO_SET(&bye, bytes, stats.bytes);
+    AO_SET(&bye, write_time, stats.write_time);
+    pthread_mutex_lock(&e->lock);
+    e->seq += e->ring.dropped;
+    pthread_mutex_unlock(&e->lock);
+    send_record(e, &bye);
+    write_out(e, true);
+}
+
+/* Waits for work: a tick while there was some lately, else until woken. False when it is time to end. */
+static bool wait_for_work(struct ao_emitter *e, unsigned *idle)
+{
+    pthread_mutex_lock(&e->lock);
+    if (*idle >= IDLE_TICKS && e->ring.tail == e->ring.head) {
+        e->sleeping = true;
+        while (e->sleeping && !e->urgent && !e->closing)
+            pthread_cond_wait(&e->wake, &e->lock);
+        e->sleeping = false;
+        *idle = 0;
+    }
+    uint64_t until = ao_mono_now() + e->config.tick_ns;
+    struct timespec deadline = {.tv_sec = (time_t)(until / NS_PER_SECOND), .tv_nsec = (long)(until % NS_PER_SECOND)};
+    int err = 0;
+    while (!e->urgent && !e->closing && err != ETIMEDOUT)
+        err = pthread_cond_timedwait(&e->wake, &e->lock, &deadline);
+    bool end = e->closing && e->ring.tail == e->ring.head;
+    pthread_mutex_unlock(&e->lock);
+    return !end;
+}
+
+void *ao_writer_main(void *arg)
+{
+    struct ao_emitter *e = arg;
+    unsigned idle = 0;
+    int err = ao_outfd_open(&e->out);
+    if (err)
+        disable(e, err);
+    drain(e); /* the hello goes out at once */
+    while (wait_for_work(e, &idle)) {
+        idle = drain(e) ? 0 : idle + 1;
+        ao_clock_check(e->clock);
+        trim(&e->framed);
+        ao_buf_clear(&e->json);
+        trim(&e->json);
+        ao_buf_clear(&e->merged);
+        trim(&e->merged);
+    }
+    if (!e->broken)
+        say_bye(e);
+    pthread_mutex_lock(&e->lock);
+    e->written = e->counts;
+    e->finished = true;
+    pthread_cond_broadcast(&e->done);
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}

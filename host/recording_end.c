@@ -1,0 +1,228 @@
+/* How a recording ends: its status, the sandbox's cost, the report, the words for people. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "host/clock.h"
+#include "host/console.h"
+#include "host/exit_codes.h"
+#include "host/recording_private.h"
+#include "host/text.h"
+#include "host/tree.h"
+
+#define REPORT_MAX (16u * 1024 * 1024)
+
+/* ---- the sandbox ---- */
+
+/* Lifetime, not command time, is billed: from the sandbox's own start when it told one that can be true. */
+static void bill_sandbox(struct recording *r, uint64_t end)
+{
+    const struct sandbox_facts *facts = assembly_sandbox(r->assembly);
+    uint64_t vcpus = r->settings->e2b_vcpus, memory = r->settings->e2b_memory_mib;
+    uint64_t start = r->run.start;
+    if (facts->sandbox_id && !vcpus) {
+        vcpus = facts->vcpu_count;
+        memory = facts->memory_mib;
+    }
+    if (facts->sandbox_id && facts->start && facts->start < start)
+        start = facts->start;
+    if (!vcpus || !memory || end < start)
+        return;
+    struct e2b_bill bill = {.lifetime_ns = end - start, .vcpus = vcpus, .memory_mib = memory};
+    if (ao_cost_e2b(&r->settings->e2b_price, vcpus, memory, bill.lifetime_ns, &bill.cost))
+        return;
+    r->e2b = bill;
+    r->has_e2b = true;
+    assembly_set_e2b(r->assembly, &bill);
+}
+
+/* ---- the status ---- */
+
+static bool ended_without_bye(const struct recording *r)
+{
+    const struct assembly_counts *counts = assembly_counts(r->assembly);
+    return counts->hellos > 0 && counts->byes == 0;
+}
+
+/* What the process told comes first; then what the agent told of itself; then what it failed to tell. */
+static void judge(struct recording *r, const struct recording_end *end)
+{
+    r->run.status = end->status;
+    r->run.exit_code = end->exit_code;
+    r->error_type = end->error_type;
+    r->error_message = end->error_message;
+    const char *type, *message;
+    bool agent_error = assembly_agent_error(r->assembly, &type, &message);
+    bool generic = end->status == RUN_OK || end->status == RUN_ERROR;
+    if (agent_error && generic) {
+        r->run.status = RUN_ERROR;
+        r->error_type = type;
+        r->error_message = message;
+    } else if (end->status == RUN_OK && end->exit_code < 0 && ended_without_bye(r)) {
+        r->run.status = RUN_KILLED;
+        r->error_type = "killed";
+        r->error_message = "the stream ends without a bye: the agent was killed or its output was cut";
+    }
+}
+
+static int keep_error(struct recording *r)
+{
+    if (!r->error_type)
+        return AO_OK;
+    r->own_error_type = ao_strdup(ao_str_from(r->error_type));
+    r->own_error_message = ao_strdup(ao_str_from(r->error_message ? r->error_message : ""));
+    if (!r->own_error_type || !r->own_error_message)
+        return AO_ERR_NOMEM;
+    r->error_type = r->own_error_type;
+    r->error_message = r->own_error_message;
+    return AO_OK;
+}
+
+static void name_session(struct recording *r)
+{
+    const char *session = assembly_session_id(r->assembly);
+    const char *parent = assembly_braintrust_parent(r->assembly);
+    if (session && !r->run.session_id)
+        r->run.session_id = ao_strdup(ao_str_from(session));
+    if (parent && !r->run.braintrust_parent)
+        r->run.braintrust_parent = ao_strdup(ao_str_from(parent));
+}
+
+void recording_finish(struct recording *r, const struct recording_end *end)
+{
+    (void)pipeline_finish(r->pipeline, end->now);
+    if (r->filtered)
+        (void)terminal_filter_finish(&r->filter, &r->output);
+    r->text_bytes = pipeline_text_bytes(r->pipeline);
+    /* A file tells when things happened; the moment of reading is not the end of the run. */
+    uint64_t began, ended;
+    r->run.end = end->now;
+    if (end->exit_code < 0 && assembly_times(r->assembly, &began, &ended)) {
+        r->run.start = began;
+        r->run.end = ended;
+    }
+    judge(r, end);
+    (void)keep_error(r);
+    name_session(r);
+    struct assembly_end assembly_end = {
+        .start = r->run.start,
+        .end = r->run.end,
+        .status = r->run.status == RUN_OK ? SPAN_OK : SPAN_ERROR,
+        .error_type = r->error_type,
+        .error_message = r->error_message,
+    };
+    (void)assembly_finish(r->assembly, &assembly_end);
+    bill_sandbox(r, r->run.end);
+    r->run.trace_id = assembly_trace_id(r->assembly);
+    r->run.cost_pusd = report_total_pusd(assembly_bill(r->assembly), r->has_e2b ? &r->e2b : NULL);
+    ao_free(r->run.stream_key);
+    r->run.stream_key = NULL;
+    recording_flush(r);
+}
+
+/* ---- the report ---- */
+
+static char *make_report(struct recording *r, size_t *ret_len)
+{
+    struct report_delivery deliveries[RECORDING_SINKS_MAX];
+    char *url = recording_trace_url(r);
+    struct report report = {
+        .assembly = r->assembly,
+        .run = &r->run,
+        .error_type = r->error_type,
+        .error_message = r->error_message,
+        .e2b = r->has_e2b ? &r->e2b : NULL,
+        .text_bytes = r->text_bytes,
+        .deliveries = deliveries,
+        .delivery_count = recording_deliveries(r, deliveries),
+        .trace_url = url,
+    };
+    struct ao_buf text;
+    ao_buf_init(&text, REPORT_MAX);
+    char *json = report_encode(&report, &text) ? NULL : ao_buf_detach(&text, ret_len);
+    ao_buf_release(&text);
+    ao_free(url);
+    return json;
+}
+
+static int store_run(struct recording *r)
+{
+    int err = r->store ? store_put_run(r->store, &r->run) : AO_ERR_IO;
+    if (err && r->store && !r->store_problem) {
+        r->store_problem = text_format("%s", store_error(r->store));
+        console_say("the run could not be stored: %s", r->store_problem ? r->store_problem : "out of memory");
+    }
+    return err;
+}
+
+static void say_loss(const struct recording *r)
+{
+    const struct assembly_counts *counts = assembly_counts(r->assembly);
+    if (counts->dropped_in_sandbox)
+        console_say("%llu records were dropped in the sandbox: its output was not read fast enough",
+                    (unsigned long long)counts->dropped_in_sandbox);
+    if (counts->sequence_gaps)
+        console_say("%llu records are missing from the stream", (unsigned long long)counts->sequence_gaps);
+    if (counts->bad_records)
+        console_say("%llu malformed lines were skipped", (unsigned long long)counts->bad_records);
+    if (counts->refused)
+        console_say("%llu spans were refused: duplicates, or too many", (unsigned long long)counts->refused);
+    if (counts->unstored)
+        console_say("%llu changes were lost because the store could not take them",
+                    (unsigned long long)counts->unstored);
+}
+
+static void say_unpriced(const struct recording *r)
+{
+    const struct ao_bill *bill = assembly_bill(r->assembly);
+    for (size_t i = 0; i < bill->model_count; i++) {
+        if (bill->models[i].basis != AO_BASIS_UNPRICED)
+            continue;
+        char *model = ao_strdup(bill->models[i].model);
+        char *line = model ? text_format("no price for model '%s': its cost is unknown; add one with --prices FILE or "
+                                         "--assume-price '%s'=OTHER", model, model) : NULL;
+        if (line)
+            console_say_text(line);
+        ao_free(line);
+        ao_free(model);
+    }
+}
+
+static void say_summary(struct recording *r)
+{
+    bool told = assembly_counts(r->assembly)->records > 0;
+    if (r->store && (tree_print(r->store, &r->run, stderr, TREE_LINES_DEFAULT)))
+        console_say("the trace cannot be shown: %s", store_error(r->store));
+    if (!told)
+        console_say("no records came: is the agent instrumented (import agentobs), or does it print "
+                    "--output-format stream-json?");
+    char trace[AO_TRACE_ID_HEX + 1];
+    ao_trace_id_format(&r->run.trace_id, trace);
+    if (r->store && !r->in_memory)
+        fprintf(stderr, "next: agentobs-host show %.8s   agentobs-host costs   agentobs-host list\n", trace);
+}
+
+int recording_conclude(struct recording *r)
+{
+    int code = AO_EXIT_OK;
+    size_t len = 0;
+    /* The run's row goes first: a sink names its session and its Braintrust parent from it. */
+    (void)store_run(r);
+    recording_drain_uploads(r);
+    char *json = make_report(r, &len);
+    ao_free(r->run.report);
+    r->run.report = json;
+    (void)store_run(r);
+    if (!r->settings->options.quiet) {
+        say_summary(r);
+        say_loss(r);
+        say_unpriced(r);
+    }
+    const char *path = r->settings->options.report;
+    if (path && (!json || report_write_file(path, (struct ao_str){json, len}))) {
+        console_say("cannot write the report %s: %s", path, json ? strerror(errno) : "out of memory");
+        code = AO_EXIT_FAILURE;
+    }
+    return code;
+}

@@ -1,0 +1,277 @@
+#include "host/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cost.h"
+#include "core/json.h"
+#include "core/mem.h"
+
+/* ---- the object ---- */
+
+static void key_usd(struct ao_jw *w, const char *key, int64_t pusd)
+{
+    char digits[AO_USD_TEXT];
+    ao_jw_key(w, ao_str_from(key));
+    if (pusd == AO_COST_UNKNOWN)
+        ao_jw_null(w);
+    else
+        ao_jw_raw(w, (struct ao_str){digits, ao_format_usd(pusd, digits)});
+}
+
+static void add_by_model(struct ao_jw *w, const struct ao_bill *bill)
+{
+    ao_jw_key(w, AO_STR("by_model"));
+    ao_jw_object_begin(w);
+    for (size_t i = 0; i < bill->model_count; i++) {
+        const struct ao_bill_model *model = &bill->models[i];
+        bool known = model->basis != AO_BASIS_UNPRICED;
+        ao_jw_key(w, model->model);
+        ao_jw_object_begin(w);
+        key_usd(w, "usd", known ? model->cost.total : AO_COST_UNKNOWN);
+        key_usd(w, "input_usd", known ? model->cost.input : AO_COST_UNKNOWN);
+        key_usd(w, "output_usd", known ? model->cost.output : AO_COST_UNKNOWN);
+        key_usd(w, "cache_read_usd", known ? model->cost.cache_read : AO_COST_UNKNOWN);
+        key_usd(w, "cache_write_5m_usd", known ? model->cost.cache_write_5m : AO_COST_UNKNOWN);
+        key_usd(w, "cache_write_1h_usd", known ? model->cost.cache_write_1h : AO_COST_UNKNOWN);
+        key_usd(w, "web_search_usd", known ? model->cost.web_search : AO_COST_UNKNOWN);
+        ao_jw_key_str(w, "basis", ao_str_from(ao_basis_name(model->basis)));
+        ao_jw_object_end(w);
+    }
+    ao_jw_object_end(w);
+    ao_jw_key(w, AO_STR("unpriced_models"));
+    ao_jw_array_begin(w);
+    for (size_t i = 0; i < bill->model_count; i++)
+        if (bill->models[i].basis == AO_BASIS_UNPRICED)
+            ao_jw_str(w, bill->models[i].model);
+    ao_jw_array_end(w);
+}
+
+int64_t report_total_pusd(const struct ao_bill *bill, const struct e2b_bill *e2b)
+{
+    if (!bill->known)
+        return AO_COST_UNKNOWN;
+    return bill->cost.total + (e2b ? e2b->cost.total : 0);
+}
+
+static void key_thousandths(struct ao_jw *w, const char *key, uint64_t ns)
+{
+    char digits[AO_USD_TEXT];
+    uint64_t seconds = ns / 1000000000u;
+    size_t len = ao_format_u64(digits, seconds);
+    uint64_t ms = ns / 1000000u % 1000u;
+    if (ms) {
+        digits[len++] = '.';
+        digits[len++] = (char)('0' + ms / 100);
+        digits[len++] = (char)('0' + ms / 10 % 10);
+        digits[len++] = (char)('0' + ms % 10);
+    }
+    ao_jw_key_raw(w, key, (struct ao_str){digits, len});
+}
+
+static void add_cost(struct ao_jw *w, const struct report *report)
+{
+    const struct ao_bill *bill = assembly_bill(report->assembly);
+    ao_jw_key(w, AO_STR("cost"));
+    ao_jw_object_begin(w);
+    key_usd(w, "total_usd", report_total_pusd(bill, report->e2b));
+    ao_jw_key(w, AO_STR("claude"));
+    ao_jw_object_begin(w);
+    key_usd(w, "total_usd", bill->known ? bill->cost.total : AO_COST_UNKNOWN);
+    key_usd(w, "reported_usd", bill->has_reported ? bill->reported_pusd : AO_COST_UNKNOWN);
+    add_by_model(w, bill);
+    ao_jw_object_end(w);
+    ao_jw_key(w, AO_STR("e2b"));
+    if (report->e2b) {
+        ao_jw_object_begin(w);
+        key_usd(w, "usd", report->e2b->cost.total);
+        key_thousandths(w, "seconds", report->e2b->lifetime_ns);
+        ao_jw_key_u64(w, "vcpu", report->e2b->vcpus);
+        ao_jw_key_u64(w, "memory_mib", report->e2b->memory_mib);
+        ao_jw_object_end(w);
+    } else {
+        ao_jw_null(w);
+    }
+    ao_jw_object_end(w);
+}
+
+static void add_tokens(struct ao_jw *w, const struct ao_usage *usage)
+{
+    ao_jw_key(w, AO_STR("tokens"));
+    ao_jw_object_begin(w);
+    ao_jw_key_u64(w, "input", usage->input);
+    ao_jw_key_u64(w, "output", usage->output);
+    ao_jw_key_u64(w, "cache_read", usage->cache_read);
+    ao_jw_key_u64(w, "cache_write_5m", usage->cache_write_5m);
+    ao_jw_key_u64(w, "cache_write_1h", usage->cache_write_1h);
+    ao_jw_key_u64(w, "reasoning", usage->thinking);
+    ao_jw_key_u64(w, "web_search_requests", usage->web_search_requests);
+    ao_jw_object_end(w);
+}
+
+static void add_counts(struct ao_jw *w, const struct report *report)
+{
+    const struct assembly_counts *counts = assembly_counts(report->assembly);
+    ao_jw_key(w, AO_STR("counts"));
+    ao_jw_object_begin(w);
+    ao_jw_key_u64(w, "llm_calls", counts->llm_calls);
+    ao_jw_key_u64(w, "tool_calls", counts->tool_calls);
+    ao_jw_key_u64(w, "tool_errors", counts->tool_errors);
+    ao_jw_key_u64(w, "turns", counts->turns);
+    ao_jw_key_u64(w, "subagents", counts->subagents);
+    ao_jw_key_u64(w, "spans", counts->spans);
+    ao_jw_key_u64(w, "events", counts->events);
+    ao_jw_key_u64(w, "records", counts->records);
+    ao_jw_key_u64(w, "bad_records", counts->bad_records);
+    ao_jw_key_u64(w, "text_bytes", report->text_bytes);
+    ao_jw_key_u64(w, "masked_secrets", counts->masked);
+    ao_jw_object_end(w);
+    ao_jw_key(w, AO_STR("loss"));
+    ao_jw_object_begin(w);
+    ao_jw_key_u64(w, "dropped_in_sandbox", counts->dropped_in_sandbox);
+    ao_jw_key_u64(w, "sequence_gaps", counts->sequence_gaps);
+    ao_jw_key_u64(w, "refused", counts->refused);
+    ao_jw_key_u64(w, "unstored", counts->unstored);
+    ao_jw_key(w, AO_STR("clean_end"));
+    ao_jw_bool(w, assembly_clean_end(report->assembly));
+    ao_jw_object_end(w);
+}
+
+static void add_delivery(struct ao_jw *w, const struct report *report)
+{
+    ao_jw_key(w, AO_STR("delivery"));
+    ao_jw_object_begin(w);
+    for (size_t i = 0; i < report->delivery_count; i++) {
+        const struct report_delivery *delivery = &report->deliveries[i];
+        ao_jw_key(w, ao_str_from(delivery->sink));
+        ao_jw_object_begin(w);
+        ao_jw_key_u64(w, "delivered", delivery->delivered);
+        ao_jw_key_u64(w, "pending", delivery->pending);
+        ao_jw_key_u64(w, "rejected", delivery->rejected);
+        ao_jw_object_end(w);
+    }
+    ao_jw_object_end(w);
+    ao_jw_key_str(w, "trace_url", ao_str_from(report->trace_url));
+}
+
+static void add_head(struct ao_jw *w, const struct report *report)
+{
+    const struct run *run = report->run;
+    ao_jw_key_str(w, "schema", AO_STR(REPORT_SCHEMA));
+    ao_jw_key(w, AO_STR("trace_id"));
+    ao_jw_hex(w, run->trace_id.bytes, sizeof(run->trace_id.bytes));
+    ao_jw_key_str(w, "session_id", ao_str_from(run->session_id));
+    ao_jw_key_str(w, "status", ao_str_from(run_status_name(run->status)));
+    ao_jw_key(w, AO_STR("error"));
+    if (report->error_type) {
+        ao_jw_object_begin(w);
+        ao_jw_key_str(w, "type", ao_str_from(report->error_type));
+        ao_jw_key_str(w, "message", ao_str_from(report->error_message ? report->error_message : ""));
+        ao_jw_object_end(w);
+    } else {
+        ao_jw_null(w);
+    }
+    ao_jw_key(w, AO_STR("exit_code"));
+    if (run->exit_code >= 0)
+        ao_jw_i64(w, run->exit_code);
+    else
+        ao_jw_null(w);
+    ao_jw_key_u64(w, "duration_ms", run->end > run->start ? (run->end - run->start) / 1000000u : 0);
+}
+
+int report_encode(const struct report *report, struct ao_buf *out)
+{
+    struct ao_jw w;
+    ao_jw_init(&w, out);
+    ao_jw_object_begin(&w);
+    add_head(&w, report);
+    add_cost(&w, report);
+    add_tokens(&w, &assembly_bill(report->assembly)->usage);
+    add_counts(&w, report);
+    add_delivery(&w, report);
+    ao_jw_object_end(&w);
+    return ao_buf_err(out);
+}
+
+/* ---- the file ---- */
+
+static int write_all(int fd, const char *bytes, size_t len)
+{
+    while (len) {
+        ssize_t wrote = write(fd, bytes, len);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return AO_ERR_IO;
+        bytes += wrote;
+        len -= (size_t)wrote;
+    }
+    return AO_OK;
+}
+
+static void sync_folder(const char *path)
+{
+    char *copy = ao_strdup(ao_str_from(path));
+    int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+    ao_free(copy);
+}
+
+/* A pipe, a device: nothing to replace, written in place. */
+static bool is_special(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+}
+
+static int write_and_close(int fd, struct ao_str text, bool sync)
+{
+    int err = write_all(fd, text.ptr, text.len);
+    if (!err)
+        err = write_all(fd, "\n", 1);
+    if (!err && sync && fsync(fd))
+        err = AO_ERR_IO;
+    if (close(fd) && !err)
+        err = AO_ERR_IO;
+    return err;
+}
+
+int report_write_file(const char *path, struct ao_str text)
+{
+    if (strcmp(path, "-") == 0)
+        return write_all(STDOUT_FILENO, text.ptr, text.len) || write_all(STDOUT_FILENO, "\n", 1) ? AO_ERR_IO : AO_OK;
+    if (is_special(path)) {
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? AO_ERR_IO : write_and_close(fd, text, false);
+    }
+    struct ao_buf name;
+    ao_buf_init(&name, 8192);
+    ao_buf_add_cstr(&name, path);
+    ao_buf_add(&name, ".XXXXXX", sizeof(".XXXXXX"));
+    int err = ao_buf_err(&name);
+    int fd = err ? -1 : mkstemp(name.data);
+    if (!err && fd < 0)
+        err = AO_ERR_IO;
+    if (fd >= 0) {
+        mode_t mask = umask(0);
+        (void)umask(mask);
+        (void)fchmod(fd, 0666 & ~mask);
+        err = write_and_close(fd, text, true);
+        if (!err && rename(name.data, path))
+            err = AO_ERR_IO;
+        if (err)
+            (void)unlink(name.data);
+        else
+            sync_folder(path);
+    }
+    ao_buf_release(&name);
+    return err;
+}

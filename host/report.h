@@ -1,0 +1,41 @@
+/*
+ * report.h - the run's result as one JSON object, the contract for scripts:
+ * agentobs.report/1 (docs/report.md, docs/report.schema.json).
+ *
+ * Money is a JSON number with the exact digits; what is not known is null.
+ * Additions do not change the version; a change of meaning does.
+ */
+#ifndef AO_HOST_REPORT_H
+#define AO_HOST_REPORT_H
+
+#include "core/buf.h"
+#include "host/assemble.h"
+#include "host/store.h"
+
+#define REPORT_SCHEMA "agentobs.report/1"
+
+struct report_delivery {
+    const char *sink;
+    uint64_t delivered, pending, rejected;
+};
+
+struct report {
+    const struct assembly *assembly; /* finished */
+    const struct run *run;           /* status, exit_code, times, session */
+    const char *error_type;          /* NULL: no error */
+    const char *error_message;
+    const struct e2b_bill *e2b;      /* NULL: not in a sandbox, cost not known */
+    uint64_t text_bytes;
+    const struct report_delivery *deliveries;
+    size_t delivery_count;
+    const char *trace_url;           /* NULL: no backend told one */
+};
+
+/* Appends the object, compact, without newline. Returns the buffer's sticky error. */
+int report_encode(const struct report *report, struct ao_buf *out);
+/* Claude and E2B together; AO_COST_UNKNOWN when a part that was used has no known cost. */
+int64_t report_total_pusd(const struct ao_bill *bill, const struct e2b_bill *e2b);
+/* Writes text and a newline to a file: temporary, fsync, rename, fsync of the folder; "-" is stdout. AO_ERR_IO; errno tells. */
+int report_write_file(const char *path, struct ao_str text);
+
+#endif

@@ -1,0 +1,138 @@
+#include "core/mem.h"
+#include "host/store_private.h"
+
+void cost_item_release(struct cost_item *item)
+{
+    if (!item)
+        return;
+    ao_free(item->session_id);
+    ao_free(item->user_id);
+    ao_free(item->kind);
+    ao_free(item->model);
+    ao_free(item->basis);
+    ao_free(item->price_table);
+    ao_free(item->price_row);
+    *item = (struct cost_item){.cost_pusd = AO_COST_UNKNOWN};
+}
+
+static int put_cost(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *item)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_PUT_COST, &err)};
+    if (!b.stmt)
+        return err;
+    bind_trace(&b, trace_id);
+    bind_span(&b, &item->span_id);
+    bind_text(&b, item->session_id);
+    bind_text(&b, item->user_id);
+    bind_text(&b, item->kind);
+    bind_text(&b, item->model);
+    bind_text(&b, item->basis);
+    bind_text(&b, item->price_table);
+    bind_text(&b, item->price_row);
+    bind_u64(&b, item->time);
+    bind_usage(&b, &item->usage);
+    bind_money(&b, item->cost_pusd);
+    bind_int(&b, item->input_pusd);
+    bind_int(&b, item->output_pusd);
+    bind_int(&b, item->cache_read_pusd);
+    bind_int(&b, item->cache_write_5m_pusd);
+    bind_int(&b, item->cache_write_1h_pusd);
+    bind_int(&b, item->web_search_pusd);
+    bind_u64(&b, item->seconds_ns);
+    return store_run_bound(store, STMT_PUT_COST, &b, "cannot write a cost");
+}
+
+static int replace_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items,
+                         size_t count)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_DELETE_COSTS, &err)};
+    if (!b.stmt)
+        return err;
+    bind_trace(&b, trace_id);
+    err = store_run_bound(store, STMT_DELETE_COSTS, &b, "cannot write the costs");
+    for (size_t i = 0; i < count && !err; i++)
+        err = put_cost(store, trace_id, &items[i]);
+    return err;
+}
+
+int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items, size_t count)
+{
+    /* Inside the caller's transaction a savepoint, so that a failure half way leaves the old items. */
+    bool nested = !sqlite3_get_autocommit(store->db);
+    int rc = sqlite3_exec(store->db, nested ? "SAVEPOINT costs" : "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        return store_fail(store, rc, "cannot write the costs");
+    int err = replace_costs(store, trace_id, items, count);
+    if (!err) {
+        rc = sqlite3_exec(store->db, nested ? "RELEASE costs" : "COMMIT", NULL, NULL, NULL);
+        err = rc == SQLITE_OK ? AO_OK : store_fail(store, rc, "cannot write the costs");
+    }
+    if (err && !sqlite3_get_autocommit(store->db))
+        sqlite3_exec(store->db, nested ? "ROLLBACK TO costs; RELEASE costs" : "ROLLBACK", NULL, NULL, NULL);
+    return err;
+}
+
+struct each_cost {
+    store_cost_fn *fn;
+    void *user;
+};
+
+static int read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
+{
+    struct reader r = {.stmt = stmt};
+    struct cost_item item = {.trace_id = read_trace(&r)};
+    item.span_id = read_span(&r);
+    item.session_id = read_text(&r);
+    item.user_id = read_text(&r);
+    item.kind = read_text(&r);
+    item.model = read_text(&r);
+    item.basis = read_text(&r);
+    item.price_table = read_text(&r);
+    item.price_row = read_text(&r);
+    item.time = read_u64(&r);
+    item.usage = read_usage(&r);
+    item.cost_pusd = read_money(&r);
+    item.input_pusd = read_int(&r);
+    item.output_pusd = read_int(&r);
+    item.cache_read_pusd = read_int(&r);
+    item.cache_write_5m_pusd = read_int(&r);
+    item.cache_write_1h_pusd = read_int(&r);
+    item.web_search_pusd = read_int(&r);
+    item.seconds_ns = read_u64(&r);
+    if (r.err) {
+        cost_item_release(&item);
+        return r.err;
+    }
+    *ret_item = item;
+    return AO_OK;
+}
+
+static int give_cost(void *user, sqlite3_stmt *stmt)
+{
+    const struct each_cost *each = user;
+    struct cost_item item;
+    int err = read_cost(stmt, &item);
+    if (err)
+        return err;
+    bool stop = each->fn(each->user, &item) != 0;
+    cost_item_release(&item);
+    return stop;
+}
+
+int store_each_cost(struct store *store, const struct ao_trace_id *trace_id, uint64_t since, uint64_t until,
+                    store_cost_fn *fn, void *user)
+{
+    enum store_stmt which = trace_id ? STMT_COST_BY_TRACE : STMT_COST_EACH;
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, which, &err)};
+    if (!b.stmt)
+        return err;
+    if (trace_id)
+        bind_trace(&b, trace_id);
+    bind_u64(&b, since);
+    bind_u64(&b, until ? until : UINT64_MAX);
+    struct each_cost each = {fn, user};
+    return store_each_row(store, which, &b, give_cost, &each, "cannot read the costs");
+}

@@ -1,0 +1,101 @@
+/* Every statement of the store. Parameters and columns stand in the order in which the C side binds and reads them. */
+#include "host/store_private.h"
+
+#define USAGE_COLUMNS(X) \
+    X(usage_known)       \
+    X(usage_input)       \
+    X(usage_output)      \
+    X(usage_cache_read)  \
+    X(usage_cache_write) \
+    X(usage_cache_write_5m) X(usage_cache_write_1h) X(usage_thinking) X(usage_web_search)
+
+/* After the key. */
+#define RUN_COLUMNS(X)                                                                                    \
+    X(root_id) X(run_id) X(session_id) X(stream_key) X(command) X(source) X(braintrust_parent) X(start)   \
+    X("end") X(status) X(exit_code) X(cost_pusd) X(report)
+
+#define SPAN_COLUMNS(X)                                                                                   \
+    X(parent_id) X(start) X("end") X(bytes) X(unfinished) X(status) X(origin) X(first_token)              \
+    X(cost_pusd) X(cost_basis) USAGE_COLUMNS(X) X(name) X(type) X(model) X(message_id) X(request_id)      \
+    X(tool_call_id) X(session_id) X(user_id) X(error_type) X(error_message) X(error_stack) X(tags)        \
+    X(metrics) X(metadata) X(attributes) X(input) X(output)
+
+#define COST_COLUMNS(X)                                                                                   \
+    X(span_id) X(session_id) X(user_id) X(kind) X(model) X(basis) X(price_table) X(price_row) X(time)     \
+    USAGE_COLUMNS(X) X(cost_pusd) X(input_pusd) X(output_pusd) X(cache_read_pusd)                         \
+    X(cache_write_5m_pusd) X(cache_write_1h_pusd) X(web_search_pusd) X(seconds_ns)
+
+/*
+ * `end` is a keyword of SQL; as a string it comes through # already quoted. Of a
+ * column that UPDATE sets twice the last counts: `status` only saves a comma.
+ */
+#define NAME(column) ", " #column
+#define HOLE(column) ", ?"
+#define SAME(column) ", " #column "=excluded." #column
+#define SPAN_NAME(column) ", s." #column
+
+#define RUN_SELECT "SELECT trace_id" RUN_COLUMNS(NAME) " FROM runs"
+#define SPAN_SELECT "SELECT s.trace_id, s.span_id" SPAN_COLUMNS(SPAN_NAME) " FROM spans s"
+#define EVENT_SELECT "SELECT trace_id, span_id, time, name, attributes FROM events"
+#define COST_SELECT "SELECT trace_id" COST_COLUMNS(NAME) " FROM costs"
+#define CURSOR_SELECT "SELECT sink, position, delivered, rejected, last_error, last_success FROM cursors"
+
+const char *const store_sql[STMT_COUNT] = {
+    [STMT_BEGIN] = "BEGIN IMMEDIATE",
+    [STMT_COMMIT] = "COMMIT",
+    [STMT_ROLLBACK] = "ROLLBACK",
+
+    [STMT_PUT_RUN] = "INSERT INTO runs(trace_id" RUN_COLUMNS(NAME) ") VALUES(?" RUN_COLUMNS(HOLE) ")"
+                     " ON CONFLICT(trace_id) DO UPDATE SET status=excluded.status" RUN_COLUMNS(SAME),
+    [STMT_RUN_LAST] = RUN_SELECT " ORDER BY start DESC, id DESC LIMIT 1",
+    [STMT_RUN_BY_ID] = RUN_SELECT " WHERE run_id = ? ORDER BY id DESC LIMIT 1",
+    [STMT_RUN_BY_SESSION] = RUN_SELECT " WHERE session_id = ? ORDER BY start DESC, id DESC LIMIT 1",
+    [STMT_RUN_BY_TRACE] = RUN_SELECT " WHERE trace_id BETWEEN ? AND ? LIMIT 2",
+    [STMT_RUN_EACH] = RUN_SELECT " ORDER BY start DESC, id DESC LIMIT ?",
+
+    [STMT_PUT_SPAN] = "INSERT INTO spans(trace_id, span_id" SPAN_COLUMNS(NAME) ") VALUES(?, ?" SPAN_COLUMNS(HOLE) ")"
+                      " ON CONFLICT(trace_id, span_id) DO UPDATE SET status=excluded.status" SPAN_COLUMNS(SAME),
+    [STMT_SPAN_EACH] = SPAN_SELECT " WHERE s.trace_id = ? ORDER BY s.start, s.id",
+    [STMT_SPAN_BY_ROW] = SPAN_SELECT " WHERE s.id = ?",
+
+    [STMT_PUT_EVENT] = "INSERT INTO events(trace_id, span_id, time, bytes, name, attributes) VALUES(?, ?, ?, ?, ?, ?)",
+    [STMT_EVENT_EACH] = EVENT_SELECT " WHERE trace_id = ? ORDER BY time, id",
+    [STMT_EVENT_BY_ROW] = EVENT_SELECT " WHERE id = ?",
+
+    [STMT_DELETE_COSTS] = "DELETE FROM costs WHERE trace_id = ?",
+    [STMT_PUT_COST] = "INSERT INTO costs(trace_id" COST_COLUMNS(NAME) ") VALUES(?" COST_COLUMNS(HOLE) ")",
+    [STMT_COST_EACH] = COST_SELECT " WHERE time >= ? AND time < ? ORDER BY time, id",
+    [STMT_COST_BY_TRACE] = COST_SELECT " WHERE trace_id = ? AND time >= ? AND time < ? ORDER BY time, id",
+
+    /* sqlite_sequence holds the last position of the log; it has no row before the first. */
+    [STMT_ADD_CURSOR] = "INSERT INTO cursors(sink, position) VALUES(?1, CASE WHEN ?2 THEN 0 ELSE"
+                        " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0) END)"
+                        " ON CONFLICT(sink) DO NOTHING",
+    [STMT_GET_CURSOR] = CURSOR_SELECT " WHERE sink = ?",
+    [STMT_CURSOR_EACH] = CURSOR_SELECT " ORDER BY sink",
+    [STMT_LEASE] = "UPDATE cursors SET lease_owner = ?2, lease_until = ?4 WHERE sink = ?1"
+                   " AND (lease_owner IS NULL OR lease_owner = ?2 OR lease_until <= ?3)",
+    [STMT_LEASE_BACK] = "UPDATE cursors SET lease_owner = NULL, lease_until = 0 WHERE sink = ?1"
+                        " AND (lease_owner IS NULL OR lease_owner = ?2 OR lease_until <= ?3)",
+    [STMT_ADVANCE] = "UPDATE cursors SET delivered = delivered + ?3, rejected = rejected + ?4,"
+                     " last_error = CASE WHEN ?3 > 0 THEN NULL ELSE last_error END,"
+                     " last_success = CASE WHEN ?3 > 0 THEN ?5 ELSE last_success END,"
+                     " position = max(position,"
+                     " min(?2, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0)))"
+                     " WHERE sink = ?1",
+    [STMT_SINK_ERROR] = "UPDATE cursors SET last_error = ?2 WHERE sink = ?1",
+    [STMT_CHANGES] = "SELECT l.position, l.span, l.event, coalesce(s.bytes, e.bytes) FROM log l"
+                     " LEFT JOIN spans s ON s.id = l.span LEFT JOIN events e ON e.id = l.event"
+                     " WHERE l.position > ? ORDER BY l.position",
+    [STMT_PENDING] = "SELECT count(DISTINCT span) + count(event) FROM log WHERE position > ?",
+    [STMT_PENDING_TRACE] =
+        "SELECT (SELECT count(*) FROM spans s WHERE s.trace_id = ?1 AND EXISTS"
+        " (SELECT 1 FROM log l WHERE l.span = s.id AND l.position > ?2)) +"
+        " (SELECT count(*) FROM events e WHERE e.trace_id = ?1 AND EXISTS"
+        " (SELECT 1 FROM log l WHERE l.event = e.id AND l.position > ?2))",
+    [STMT_QUARANTINE] = "INSERT INTO quarantine(sink, position, time, reason) VALUES(?, ?, ?, ?)"
+                        " ON CONFLICT(sink, position) DO UPDATE SET time = excluded.time, reason = excluded.reason",
+    [STMT_STATS] = "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM spans), (SELECT count(*) FROM events),"
+                   " (SELECT count(*) FROM quarantine),"
+                   " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0)",
+};

@@ -1,0 +1,106 @@
+#include "host/terminal_filter.h"
+
+#include "host/console.h"
+
+#define ESC '\x1b'
+
+void terminal_filter_init(struct terminal_filter *filter)
+{
+    *filter = (struct terminal_filter){.held_len = 0};
+}
+
+static void show(struct ao_str bytes, struct ao_buf *out)
+{
+    console_escape_lines(out, bytes);
+}
+
+/* Bytes that the UTF-8 sequence with this lead needs; 1 for what is none. */
+static size_t utf8_need(unsigned char lead)
+{
+    return lead >= 0xf0 && lead < 0xf8 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 && lead < 0xe0 ? 2 : 1;
+}
+
+/* Length of the SGR sequence at the front (ESC [ digits and ; : then m): > 0; 0: none; -1: could still become one. */
+static int sgr_length(struct ao_str s)
+{
+    if (s.len < 2)
+        return -1;
+    if (s.ptr[1] != '[')
+        return 0;
+    for (size_t i = 2; i < s.len; i++) {
+        if (s.ptr[i] == 'm')
+            return (int)i + 1;
+        if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || s.ptr[i] == ';' || s.ptr[i] == ':'))
+            return 0;
+    }
+    return -1;
+}
+
+/* Shows the first thing of `s`; returns its length, or 0 when it is incomplete. */
+static size_t show_one(struct ao_str s, size_t room, struct ao_buf *out)
+{
+    unsigned char lead = (unsigned char)s.ptr[0];
+    if (lead == ESC) {
+        int sgr = sgr_length(s);
+        if (sgr > 0)
+            ao_buf_add(out, s.ptr, (size_t)sgr);
+        else if (sgr == 0 || s.len >= room)
+            show((struct ao_str){s.ptr, 1}, out);
+        else
+            return 0;
+        return sgr > 0 ? (size_t)sgr : 1;
+    }
+    if (lead == '\r') {
+        ao_buf_add_char(out, '\r');
+        return 1;
+    }
+    size_t need = utf8_need(lead);
+    if (s.len < need)
+        return 0;
+    show((struct ao_str){s.ptr, need}, out);
+    return need;
+}
+
+/* Length of the leading run of plain printable ASCII, newlines and tabs. */
+static size_t plain_run(struct ao_str s)
+{
+    size_t i = 0;
+    while (i < s.len && ((s.ptr[i] >= 0x20 && s.ptr[i] < 0x7f) || s.ptr[i] == '\n' || s.ptr[i] == '\t'))
+        i++;
+    return i;
+}
+
+int terminal_filter_feed(struct terminal_filter *filter, struct ao_str bytes, struct ao_buf *out)
+{
+    while (bytes.len || filter->held_len) {
+        if (filter->held_len) {
+            size_t shown = show_one((struct ao_str){filter->held, filter->held_len}, sizeof(filter->held), out);
+            if (shown == 0 && bytes.len == 0)
+                break;
+            filter->held_len -= shown;
+            memmove(filter->held, filter->held + shown, filter->held_len);
+            if (shown == 0) {
+                filter->held[filter->held_len++] = *bytes.ptr++;
+                bytes.len--;
+            }
+            continue;
+        }
+        size_t used = plain_run(bytes);
+        ao_buf_add(out, bytes.ptr, used);
+        if (used == 0 && (used = show_one(bytes, sizeof(filter->held), out)) == 0) {
+            memcpy(filter->held, bytes.ptr, bytes.len);
+            filter->held_len = bytes.len;
+            used = bytes.len;
+        }
+        bytes.ptr += used;
+        bytes.len -= used;
+    }
+    return ao_buf_err(out);
+}
+
+int terminal_filter_finish(struct terminal_filter *filter, struct ao_buf *out)
+{
+    show((struct ao_str){filter->held, filter->held_len}, out);
+    filter->held_len = 0;
+    return ao_buf_err(out);
+}

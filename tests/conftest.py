@@ -1,0 +1,63 @@
+"""Fixtures: the real Claude Code CLI, and servers that speak the protocols around us."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from claude_cli import ClaudeRun, find_claude_cli, run_claude
+from servers.braintrust import Braintrust
+from servers.messages_api import MessagesApi
+
+
+@pytest.fixture
+def messages_api() -> Iterator[Callable[..., MessagesApi]]:
+    """`messages_api(script, seed=1)` starts a Messages API; it is stopped after the test and must not have failed."""
+    started: list[MessagesApi] = []
+    with contextlib.ExitStack() as stack:
+
+        def start(script: Any, **options: Any) -> MessagesApi:
+            started.append(stack.enter_context(MessagesApi(script, **options)))
+            return started[-1]
+
+        yield start
+    assert [failure for api in started for failure in api.failures] == []
+
+
+@pytest.fixture
+def braintrust() -> Iterator[Callable[..., Braintrust]]:
+    """`braintrust(key=…, faults=[…], …)` starts a Braintrust server, like `messages_api`."""
+    started: list[Braintrust] = []
+    with contextlib.ExitStack() as stack:
+
+        def start(**options: Any) -> Braintrust:
+            started.append(stack.enter_context(Braintrust(**options)))
+            return started[-1]
+
+        yield start
+    assert [failure for server in started for failure in server.failures] == []
+
+
+@pytest.fixture(scope="session")
+def claude_cli() -> Path:
+    """The real Claude Code CLI; the test is skipped where the claude-agent-sdk wheel is not installed."""
+    cli = find_claude_cli()
+    if cli is None:
+        pytest.skip("claude-agent-sdk with its bundled CLI is not installed")
+    return cli
+
+
+@pytest.fixture
+def claude(claude_cli: Path, tmp_path: Path) -> Callable[..., ClaudeRun]:
+    """`claude(api, prompt, …)` runs the real CLI in a fresh home and working directory; see `run_claude`."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+
+    def run(api: MessagesApi, prompt: str, **options: Any) -> ClaudeRun:
+        return run_claude(claude_cli, api, prompt, **{"home": home, "cwd": work, **options})
+
+    return run
