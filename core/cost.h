@@ -99,6 +99,7 @@ int ao_cost_scale_to(struct ao_cost *cost, int64_t total);
 struct ao_e2b_price {
     int64_t vcpu_second; /* pUSD; 0.000014 USD is 14000000 */
     int64_t gib_second;
+    char table[64];      /* name of the table that told them */
 };
 
 struct ao_e2b_cost {

@@ -10,7 +10,7 @@ struct decimal {
     int64_t exponent; /* saturated far beyond any length of text */
 };
 
-#define EXPONENT_CAP (INT64_C(1) << 60)
+#define EXPONENT_CAP INT64_C(100000000000000000)
 
 static struct ao_str take_digits(struct ao_str *text)
 {

@@ -79,7 +79,7 @@ static size_t get_group(struct bill_work *work, size_t segment, size_t key)
     size_t at = group_slot(work, segment, key);
     if (!work->group_slots[at]) {
         work->groups[work->group_count] = (struct bill_group){
-            .segment = segment, .model = key, .regional = LEDGER_NONE, .fold_item = LEDGER_NONE};
+            .segment = segment, .model = key, .regional = LEDGER_NONE, .first_item = LEDGER_NONE, .fold_item = LEDGER_NONE};
         work->group_slots[at] = (uint32_t)++work->group_count;
     }
     return work->group_slots[at] - 1;
@@ -224,7 +224,8 @@ int bill_price(const struct ao_price_match *match, const struct ao_usage *usage,
 
 struct ao_bill_item *bill_push(struct bill_work *work, size_t group)
 {
-    work->extras[work->item_count] = (struct bill_extra){.group = group};
+    work->extras[work->item_count] = (struct bill_extra){.group = group, .next = work->groups[group].first_item};
+    work->groups[group].first_item = work->item_count;
     return &work->items[work->item_count++];
 }
 
@@ -384,10 +385,12 @@ static void add_to_model(struct ao_bill_model *model, struct ao_bill_item *item)
 static int make_models(struct bill_work *work, struct ao_bill *bill)
 {
     size_t count = work->ledger->model_count;
-    size_t *places = ao_calloc(count * 2, sizeof(*places));
+    size_t *places = ao_calloc(count * 2, sizeof(*places)); /* of each model id; then the id of each place */
+    if (!places)
+        return AO_ERR_NOMEM;
     size_t *keys = places + count;
     bill->models = ao_calloc(count, sizeof(*bill->models));
-    if (!places || !bill->models) {
+    if (!bill->models) {
         ao_free(places);
         return AO_ERR_NOMEM;
     }

@@ -16,6 +16,7 @@ enum { MODE_FAST = 1, MODE_US = 2, MODE_BATCH = 4, MODE_LONG = 8, MODE_COUNT = 1
 /* What the bill does not show of an item. */
 struct bill_extra {
     size_t group;
+    size_t next;   /* another item of the group, or LEDGER_NONE */
     unsigned mode; /* never MODE_AUTO */
 };
 
@@ -32,6 +33,7 @@ struct bill_group {
     bool has_cost;
     int64_t reported;
     struct ao_usage seen;  /* of its requests */
+    size_t first_item;     /* the last one pushed; LEDGER_NONE */
     size_t item_count;
     size_t placeholder_count; /* of them, with a placeholder output count */
     size_t fold_item;      /* one that misses its output: the last with a placeholder, else the last */

@@ -76,9 +76,10 @@ static void reprice(struct bill_work *work, size_t index)
 static void shave_placeholders(struct bill_work *work, size_t group_index)
 {
     struct bill_group *group = &work->groups[group_index];
-    for (size_t i = 0; i < work->item_count && group->seen.output > group->total.output; i++) {
+    for (size_t i = group->first_item; i != LEDGER_NONE && group->seen.output > group->total.output;
+         i = work->extras[i].next) {
         struct ao_bill_item *item = &work->items[i];
-        if (work->extras[i].group != group_index || !item->provisional)
+        if (!item->provisional)
             continue;
         uint64_t excess = group->seen.output - group->total.output;
         uint64_t cut = excess < item->usage.output ? excess : item->usage.output;
@@ -106,7 +107,11 @@ static bool fold_into_request(struct bill_work *work, struct bill_group *group, 
     item->usage.web_search_requests += rest->web_search_requests;
     item->provisional = false;
     item->basis = AO_BASIS_RECONCILED;
-    reprice(work, group->fold_item);
+    /* Only what is added is priced: iterations of one item may have been served in several modes. */
+    struct ao_cost more;
+    if (item->match.price && (bill_price(&item->match, rest, work->extras[group->fold_item].mode, 0, &more) < 0 ||
+                              ao_cost_add(&item->cost, &more) < 0))
+        item->match.price = NULL;
     return true;
 }
 
@@ -133,9 +138,7 @@ static int64_t agent_cost(const struct bill_work *work, size_t index, unsigned a
 static int64_t agent_sum(const struct bill_work *work, size_t group, unsigned agent)
 {
     int64_t sum = 0;
-    for (size_t i = 0; i < work->item_count; i++) {
-        if (work->extras[i].group != group)
-            continue;
+    for (size_t i = work->groups[group].first_item; i != LEDGER_NONE; i = work->extras[i].next) {
         int64_t cost = agent_cost(work, i, agent);
         if (cost < 0 || sum > INT64_MAX - cost)
             return -1;
@@ -357,9 +360,8 @@ void bill_explain(struct bill_work *work, size_t group_index)
             group->notes |= AO_BILL_DIFF_RULES;
         return;
     }
-    for (size_t i = 0; i < work->item_count; i++)
-        if (work->extras[i].group == group_index)
-            ao_usage_add(&usage, &work->items[i].usage);
+    for (size_t i = group->first_item; i != LEDGER_NONE; i = work->extras[i].next)
+        ao_usage_add(&usage, &work->items[i].usage);
     if (is_guess(work, group, &usage))
         group->notes |= AO_BILL_DIFF_GUESSED;
 }

@@ -35,6 +35,18 @@
 #define AO_UNSTORED_BYTES (64u * 1024 * 1024) /* payload that waits in memory for a busy store */
 #define AO_DIALECT_LINE_MAX (64u * 1024 * 1024) /* one line of Claude's own formats */
 
+/* Claude's own formats (dialect.h) */
+#define AO_DIALECT_VALUES_MAX (4u * 1024 * 1024) /* JSON values of one line */
+#define AO_DIALECT_IDS_MAX (1024u * 1024)   /* ids remembered: of messages, tool calls, agents, sessions */
+#define AO_DIALECT_SPANS_MAX 262144u        /* model calls, and as many tool calls, of one stream */
+#define AO_DIALECT_THREADS_MAX 65536u       /* sessions and sub-agents of one stream */
+#define AO_DIALECT_HELD_BYTES (64u * 1024 * 1024) /* content that waits for its span's end */
+#define AO_DIALECT_BLOCKS_MAX 1024u         /* content blocks that stream at one time */
+#define AO_DIALECT_ATTRIBUTES_MAX 64u       /* members of an event's attributes */
+#define AO_DIALECT_ATTRIBUTE_BYTES 2048u    /* of one of them */
+#define AO_DIALECT_HOLD_LINES 64u           /* lines that wait for the first timestamp */
+#define AO_DIALECT_HOLD_BYTES (1024u * 1024)
+
 /* The bookkeeping of usage (ledger.h) */
 #define AO_LEDGER_ENTRIES_MAX 65536u        /* model requests */
 #define AO_LEDGER_MODELS_MAX 256u           /* distinct model ids */

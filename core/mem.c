@@ -44,6 +44,8 @@ void *ao_calloc(size_t count, size_t size)
 {
     if (count == 0 || size == 0)
         count = size = 1;
+    if (count > SIZE_MAX / size)
+        return NULL;
     return fault_now() ? NULL : calloc(count, size);
 }
 

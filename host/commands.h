@@ -23,6 +23,11 @@ struct command {
 extern const struct command host_commands[];
 extern const size_t host_command_count;
 
+int cmd_run(int argc, char **argv);
+int cmd_read(int argc, char **argv);
+int cmd_env(int argc, char **argv);
+extern const struct options_page run_page, read_page, env_page;
+
 /* NULL when there is none of this name. */
 const struct command *command_find(const char *name);
 

@@ -2,10 +2,16 @@
  * price_table.h - price tables as data: JSON in, struct ao_price_table out.
  *
  * The format is that of host/prices/claude.json and host/prices/e2b.json, which
- * are compiled in. Reading is strict: an unknown key, a bad number, a model named
- * twice for the same time, is one sentence that names the place (a JSON path) and
- * nothing is changed. Rates are decimal strings in USD per million tokens with at
- * most six decimals.
+ * are compiled in. Rates are decimal strings in USD per million tokens with at
+ * most six decimals; days are UTC. A user's own table needs no more than
+ *
+ *   {"schema": "agentobs.prices/1", "name": "mine", "version": "1", "models": [
+ *     {"model": "glm-5.1", "prices": [{"input": "0.6", "output": "2.2", "cache_read": "0.11",
+ *                                      "cache_write_5m": "0.6", "cache_write_1h": "0.6"}]}]}
+ *
+ * Reading is strict: an unknown key, a bad number, a model that is named twice or
+ * has two prices at one time, is one sentence that names the place (a JSON path),
+ * and nothing is changed.
  *
  * On failure *ret_error is that sentence (ao_free it), or NULL when memory was short.
  */

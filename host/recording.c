@@ -106,6 +106,12 @@ static int continue_run(struct recording *r, const struct recording_config *conf
     if (!r->run.stream_key || strlen(r->run.stream_key) != AO_KEY_LEN)
         return AO_ERR_USAGE;
     memcpy(r->key, r->run.stream_key, AO_KEY_LEN + 1);
+    /* The root span knows what it hangs under. */
+    struct span root;
+    if (r->store && store_get_span(r->store, &r->run.trace_id, &r->run.root_id, &root) == AO_OK) {
+        r->context.parent_id = root.parent_id;
+        span_release(&root);
+    }
     return set_text(&r->run.source, config->source);
 }
 
@@ -196,11 +202,11 @@ int recording_open(const struct recording_config *config, struct recording **ret
     terminal_filter_init(&r->filter);
     int err = random_prng(&r->prng);
     if (!err)
+        err = open_store(r, ret_error);
+    if (!err)
         err = config->run ? continue_run(r, config) : new_run(r, config);
     if (!err)
         err = copy_context(r, config->context);
-    if (!err)
-        err = open_store(r, ret_error);
     if (!err)
         err = recording_open_uploads(r, ret_error);
     if (!err)

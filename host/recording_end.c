@@ -226,3 +226,22 @@ int recording_conclude(struct recording *r)
     }
     return code;
 }
+
+void recording_abandon(struct recording *r, uint64_t now)
+{
+    struct recording_end end = {
+        .now = now,
+        .status = RUN_ERROR,
+        .exit_code = AO_EXIT_SELF,
+        .error_type = "cannot_run",
+        .error_message = "the command could not be started",
+    };
+    recording_finish(r, &end);
+    (void)store_run(r);
+}
+
+int recording_leave_open(struct recording *r)
+{
+    r->run.status = RUN_OPEN;
+    return r->in_memory || store_run(r) ? AO_ERR_IO : AO_OK;
+}

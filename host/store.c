@@ -1,8 +1,6 @@
-#define _GNU_SOURCE
 #include "host/store.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "core/mem.h"
 #include "host/store_private.h"
@@ -196,13 +194,6 @@ int store_after_commit(void *user, sqlite3 *db, const char *name, int pages)
         sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     }
     return SQLITE_OK;
-}
-
-uint64_t store_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 void store_close(struct store *store)

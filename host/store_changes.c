@@ -164,6 +164,8 @@ static int load_change(struct store *store, struct batch_block *block, const str
         err = load_row(store, STMT_EVENT_BY_ROW, -entry->row, take_event, change->event);
         trace_id = &change->event->trace_id;
     }
+    if (!err && ao_trace_id_is_zero(trace_id))
+        err = store_refuse(store, AO_ERR_CORRUPT, "the log names a span or an event that is not there");
     return err ? err : load_run(store, block, trace_id, &change->run);
 }
 

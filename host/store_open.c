@@ -12,6 +12,7 @@
 
 #include "core/buf.h"
 #include "core/mem.h"
+#include "host/clock.h"
 #include "host/store_private.h"
 
 #define STORE_PATH_MAX 4096u
@@ -144,11 +145,11 @@ static int connect(struct store *store, int flags, unsigned busy_ms)
 /* The switch to WAL answers "busy" at once while another process makes the same switch. */
 static int use_wal(struct store *store, unsigned busy_ms)
 {
-    const uint64_t deadline = store_now() + (uint64_t)busy_ms * 1000000u;
+    const uint64_t deadline = clock_now() + busy_ms * CLOCK_MS;
     const struct timespec pause = {.tv_nsec = 2000000};
     int rc;
     while ((rc = sqlite3_exec(store->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL)) != SQLITE_OK) {
-        if (store_code(rc) != AO_ERR_BUSY || store_now() >= deadline)
+        if (store_code(rc) != AO_ERR_BUSY || clock_now() >= deadline)
             return store_fail(store, rc, "cannot write to it");
         nanosleep(&pause, NULL);
     }

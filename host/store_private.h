@@ -85,9 +85,6 @@ int store_after_commit(void *user, sqlite3 *db, const char *name, int pages);
 /* NULL on failure (the error is kept); *ret_err says which. */
 sqlite3_stmt *store_take(struct store *store, enum store_stmt which, int *ret_err);
 void store_give(struct store *store, enum store_stmt which, sqlite3_stmt *stmt);
-/* ns since the Unix epoch. */
-uint64_t store_now(void);
-
 /* ---- binding, in the order of the parameters; the first error sticks ---- */
 
 struct binder {

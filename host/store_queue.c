@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "core/mem.h"
+#include "host/clock.h"
 #include "host/store_private.h"
 
 void cursor_release(struct cursor *cursor)
@@ -130,7 +131,7 @@ int store_advance(struct store *store, const char *sink, int64_t position, uint6
     bind_int(&b, position);
     bind_u64(&b, delivered);
     bind_u64(&b, rejected);
-    bind_u64(&b, store_now());
+    bind_u64(&b, clock_now());
     err = store_run_bound(store, STMT_ADVANCE, &b, "cannot move a cursor");
     return updated(store, err, sink);
 }
@@ -155,7 +156,7 @@ int store_quarantine(struct store *store, const char *sink, const struct change 
         return err;
     bind_text(&b, sink);
     bind_int(&b, change->position);
-    bind_u64(&b, store_now());
+    bind_u64(&b, clock_now());
     bind_text(&b, reason);
     return store_run_bound(store, STMT_QUARANTINE, &b, "cannot put a change into quarantine");
 }

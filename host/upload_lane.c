@@ -76,7 +76,7 @@ static bool wait_for_other(struct lane *lane)
     lane->elsewhere = true;
     lane->due = up->now + (up->hurry ? UPLOAD_HURRY_POLL : UPLOAD_ELSEWHERE_POLL);
     lane_drop_window(lane);
-    if (up->hurry && store_pending(up->config.store, lane->sink->name, &pending) == AO_OK && pending == 0)
+    if (up->hurry && !lane->backfilling && store_pending(up->config.store, lane->sink->name, &pending) == AO_OK && pending == 0)
         lane->empty = true;
     return false;
 }
@@ -86,6 +86,8 @@ static bool wait_for_other(struct lane *lane)
 static bool rest(struct lane *lane)
 {
     struct uploader *up = lane->uploader;
+    if (lane->elsewhere && hold_lease(lane) == AO_ERR_BUSY)
+        return wait_for_other(lane);
     if (!leased(lane) && refresh_cursor(lane))
         return wait_for_store(lane);
     lane_drop_window(lane);
@@ -151,10 +153,10 @@ static bool submit(struct lane *lane, enum lane_phase phase, http_done_fn *done)
     return false;
 }
 
-static bool settle_later(struct lane *lane, size_t count, bool refused)
+/* The sink has no use for these. */
+static bool step_over(struct lane *lane, size_t count)
 {
     lane->sent = count;
-    lane->refused = refused;
     lane->phase = LANE_SETTLE;
     return true;
 }
@@ -178,15 +180,16 @@ static bool ready(struct lane *lane)
     const struct sink_ops *ops = lane->sink->ops;
     size_t count = sendable(lane), consumed = 0;
     if (count == 0)
-        return settle_later(lane, 0, false);
+        return step_over(lane, 0);
     if (++lane->rounds > UPLOAD_ROUNDS_MAX) {
         lane_fail(lane, -1, "the sink does not get ready");
         return false;
     }
-    if (hold_lease(lane)) {
+    if (!leased(lane)) {
         lane->phase = LANE_REST;
         return true;
     }
+    hold_lease(lane);
     http_request_clear(&lane->request);
     int more = ops->prepare(lane->sink, &lane->request);
     if (more < 0)
@@ -200,7 +203,7 @@ static bool ready(struct lane *lane)
     if (used < 0)
         return encode_failed(lane, used);
     if (used == 0)
-        return settle_later(lane, consumed ? consumed : count, false);
+        return step_over(lane, consumed ? consumed : count);
     lane->sent = (size_t)used;
     return submit(lane, LANE_SENDING, lane_on_sent);
 }
@@ -231,29 +234,34 @@ static void count_rejected(struct lane *lane, const struct change *change)
     lane->rejected_trace_count = count;
 }
 
+/* Into quarantine, once: what follows may have to wait for the store. */
+static int quarantine(struct lane *lane)
+{
+    const struct change *change = &lane->batch.changes[lane->next];
+    const char *reason = lane->problem ? lane->problem : "refused";
+    int err = store_quarantine(lane->uploader->config.store, lane->sink->name, change, reason);
+    if (err)
+        return err;
+    lane->refused = false;
+    lane->rejecting = 1;
+    count_rejected(lane, change);
+    lane_tell(lane, UPLOAD_REJECTED, NULL);
+    return AO_OK;
+}
+
 static bool settle(struct lane *lane)
 {
-    struct uploader *up = lane->uploader;
-    struct store *store = up->config.store;
-    const char *name = lane->sink->name;
+    struct store *store = lane->uploader->config.store;
     size_t after = lane->next + lane->sent;
     bool whole = after >= lane->batch.count;
     int64_t position = whole ? lane->batch.last : after ? lane->batch.changes[after - 1].position : lane->position;
     int64_t cursor = position > lane->cursor ? position : lane->cursor;
-    const struct change *refused = lane->refused ? &lane->batch.changes[lane->next] : NULL;
-    if (refused && store_quarantine(store, name, refused, lane->problem ? lane->problem : "refused"))
+    if (lane->refused && quarantine(lane))
         return wait_for_store(lane);
-    if (refused) { /* a busy store must not put it there twice */
-        count_rejected(lane, refused);
-        lane_tell(lane, UPLOAD_REJECTED, NULL);
-        lane->refused = false;
-        lane->next += lane->sent;
-        lane->sent = 0;
-        return store_advance(store, name, cursor, 0, 1) ? wait_for_store(lane) : true;
-    }
-    if (store_advance(store, name, cursor, lane->sent, 0))
+    if (store_advance(store, lane->sink->name, cursor, lane->delivering, lane->rejecting))
         return wait_for_store(lane);
-    lane->delivered += lane->sent;
+    lane->delivered += lane->delivering;
+    lane->delivering = lane->rejecting = 0;
     lane->next = after;
     lane->sent = 0;
     lane->position = position;

@@ -51,7 +51,9 @@ struct lane {
     size_t next;          /* the first change of the batch that is not dealt with */
     size_t take;          /* at most so many changes in one request */
     size_t sent;          /* changes in the request that is in flight, or to settle */
-    bool refused;         /* settle: quarantine instead of delivery */
+    bool refused;         /* settle: the one change in hand goes into quarantine first */
+    uint64_t delivering;  /* settle: what the cursor's counters grow by */
+    uint64_t rejecting;
     struct http_request request;
     uint64_t ticket;      /* of the request in flight; 0: none */
     unsigned failures;    /* in a row */

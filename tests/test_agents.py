@@ -20,7 +20,9 @@ def run(script: str, *arguments: str, given: str = "") -> subprocess.CompletedPr
     env = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
     env["AGENTOBS_REPLAY_SPEED"] = "0"
     command = [sys.executable, str(AGENTS / script), *arguments]
-    return subprocess.run(command, env=env, input=given, capture_output=True, text=True, encoding="utf-8", timeout=60)
+    return subprocess.run(
+        command, env=env, input=given, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False
+    )
 
 
 def test_one_shot() -> None:

@@ -28,6 +28,7 @@ COMPILER = re.compile(
 )
 CORE_HEADERS = {
     "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h", "stdnoreturn.h", "string.h",
+    "arm_neon.h", "emmintrin.h",
 }  # fmt: skip
 UNBOUNDED = {"gets", "sprintf", "stpcpy", "strcat", "strcpy", "strtok", "vsprintf"}
 

@@ -27,7 +27,7 @@ USAGE = {
     "inference_geo": "us",
     "service_tier": "priority",
 }
-CONTENT = [
+CONTENT: list[dict[str, Any]] = [
     {"type": "thinking", "thinking": "let me see", "signature": "c2ln"},
     {"type": "text", "text": "I look at it, ünïcode ✓"},
     {"type": "tool_use", "name": "Bash", "input": {"command": "ls"}},

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ class Session:
         self.process = subprocess.Popen(command, env=environment(**env), stdin=pipe, stdout=pipe, text=True, bufsize=1)
         self.asked: list[Json] = []
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Any:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -239,7 +238,9 @@ def test_more_prompts_than_turns_is_an_error_without_new_cost() -> None:
 
 def test_print_mode_needs_no_input() -> None:
     command = [str(REPLAY), "-p", "--output-format", "stream-json", "--verbose", "hello"]
-    done = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+    done = subprocess.run(
+        command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+    )
     kinds = [json.loads(line)["type"] for line in done.stdout.splitlines()]
     assert done.returncode == 0 and "result" in kinds and "stream_event" not in kinds
 
@@ -256,7 +257,8 @@ def test_print_mode_needs_no_input() -> None:
 )
 def test_bad_settings_refuse_to_start(variable: str, value: str) -> None:
     command = [str(REPLAY), "-p", "x"]
-    done = subprocess.run(command, env=environment(**{variable: value}), capture_output=True, text=True, timeout=10)
+    env = environment(**{variable: value})
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=10, check=False)
     assert done.returncode == 2 and done.stdout == "" and value in done.stderr and done.stderr.count("\n") == 1
 
 
@@ -264,7 +266,7 @@ def test_bad_settings_refuse_to_start(variable: str, value: str) -> None:
 
 
 @pytest.fixture
-def sdk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def sdk(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = pytest.importorskip("claude_agent_sdk")
     monkeypatch.setenv("AGENTOBS_REPLAY_SPEED", "0")
     return module

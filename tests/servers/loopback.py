@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             owner.stir()
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
@@ -264,5 +264,4 @@ def serve_as_program(server: LoopbackServer, log: str | None = None) -> None:
         ended.wait()
     if log is not None:
         with open(log, "w", encoding="utf-8") as out:
-            for request in server.requests:
-                out.write(json.dumps(request.as_dict()) + "\n")
+            out.writelines(json.dumps(request.as_dict()) + "\n" for request in server.requests)
