@@ -68,10 +68,11 @@ LIBS      = $(call once,LIBS,$(PKG) --libs $(PKGS))
 CMOCKA    = $(call once,CMOCKA,$(PKG) --libs cmocka)
 PY_INC    = $(call once,PY_INC,$(VENV_PY) -c 'import sysconfig; print("-isystem", sysconfig.get_paths()["include"])')
 
-# By top folder: each part is compiled with what it may depend on and no more.
+# By top folder: each part is compiled with what it may depend on and no more. Python's type slots hold functions as
+# void *, which POSIX has and ISO C has not. (With an empty value _GNU_SOURCE may also be defined in a file.)
 FLAGS_core  := -std=c17
-FLAGS_csrc   = -std=gnu17 $(PY_INC)
-FLAGS_host   = -std=gnu17 $(LIB_INC)
+FLAGS_csrc   = -std=gnu17 -Wno-pedantic $(PY_INC)
+FLAGS_host   = -std=gnu17 -D_GNU_SOURCE= $(LIB_INC)
 FLAGS_tests  = $(FLAGS_host) -DAO_SOURCE_DIR='"$(CURDIR)"'
 FLAGS_bench  = $(FLAGS_host)
 FLAGS_build := -std=c17
@@ -222,7 +223,7 @@ FORCE:
 define cc
 $(call say,CC)
 $(mkdir)
-$(Q)$(1) $(FLAGS_$(firstword $(subst /, ,$*))) $(2) -pthread -I. -MMD -MP -c $< -o $@
+$(Q)$(1) $(2) $(FLAGS_$(firstword $(subst /, ,$*))) -pthread -I. -MMD -MP -c $< -o $@
 endef
 
 build/obj/%.o: %.c Makefile | $(HOST_OK)

@@ -13,9 +13,8 @@ import argparse
 import asyncio
 import sys
 
-from claude_agent_sdk import ClaudeSDKError, query
-
 from agentobs.claude import observe
+from claude_agent_sdk import ClaudeSDKError, query
 from claude_options import claude_options, print_text
 
 

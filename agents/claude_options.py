@@ -37,7 +37,7 @@ def claude_options(recording: str, **more: Any) -> ClaudeAgentOptions:
     if not any(os.environ.get(name) for name in CREDENTIALS):
         print(f"no Claude credentials: replaying {recording}, whatever the prompt says", file=sys.stderr)
         options.cli_path = REPLAY / "claude"
-        options.env = {"AGENTOBS_REPLAY_FILE": str(REPLAY / recording), "CLAUDE_AGENT_SDK_SKIP_VERSION_CHECK": "1"}
+        options.env = {"AGENTOBS_REPLAY_FILE": str(REPLAY / recording)}
     return options
 
 

@@ -15,10 +15,9 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 
-from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError, ResultMessage
-
 import agentobs
 from agentobs.claude import observe
+from claude_agent_sdk import ClaudeSDKClient, ClaudeSDKError, ResultMessage
 from claude_options import claude_options, print_text
 
 

@@ -107,39 +107,68 @@ static bool covers(const struct ao_usage *all, const struct ao_usage *part)
            ao_usage_writes(all) >= ao_usage_writes(part);
 }
 
-/* The model of the segment's first request; LEDGER_NONE when it has none. */
-static size_t first_model(const struct bill_work *work, size_t segment)
+static void note_speaker(struct bill_speakers *speakers, size_t key)
 {
-    for (size_t i = 0; i < work->ledger->entry_count; i++)
-        if (work->ledger->entries[i].segment == segment)
-            return work->keys[work->ledger->entries[i].model];
-    return LEDGER_NONE;
+    if (speakers->first == LEDGER_NONE)
+        speakers->first = key;
+    speakers->several = speakers->several || speakers->first != key;
+}
+
+static int make_speakers(struct bill_work *work)
+{
+    const struct ao_ledger *ledger = work->ledger;
+    work->speakers = ao_calloc(ledger->segment_count, sizeof(*work->speakers));
+    if (!work->speakers)
+        return AO_ERR_NOMEM;
+    for (size_t i = 0; i < ledger->segment_count; i++)
+        work->speakers[i].first = LEDGER_NONE;
+    for (size_t i = 0; i < ledger->entry_count; i++) {
+        const struct ledger_entry *entry = &ledger->entries[i];
+        if (entry->segment == LEDGER_NONE)
+            continue;
+        note_speaker(&work->speakers[entry->segment], work->keys[entry->model]);
+        for (size_t k = 0; k < entry->iteration_count; k++)
+            if (entry->iterations[k].model != LEDGER_NONE)
+                note_speaker(&work->speakers[entry->segment], work->keys[entry->iterations[k].model]);
+    }
+    return AO_OK;
 }
 
 /*
  * Turn usage is of the main loop, but names no model: it's the costliest that can
- * hold it. Old versions told no totals by model: then turn usage is the total of
- * the model that spoke first.
+ * hold it.
  */
-static void find_main_loop(struct bill_work *work, size_t index, size_t first_group)
+static void find_main_loop(struct bill_work *work, const struct ledger_segment *segment, size_t first_group)
 {
-    const struct ledger_segment *segment = &work->ledger->segments[index];
     struct bill_group *best = NULL;
-    if (!segment->has_turns)
-        return;
     for (size_t i = first_group; i < work->group_count; i++) {
         struct bill_group *group = &work->groups[i];
         if (covers(&group->total, &segment->turns) && (!best || group->reported > best->reported))
             best = group;
     }
-    size_t model = first_model(work, index);
-    if (!best && segment->total_count == 0 && model != LEDGER_NONE) {
-        best = &work->groups[get_group(work, index, model)];
-        best->total = segment->turns;
-        best->has_total = best->has_split = true;
-    }
     if (best)
         best->main_loop = true;
+}
+
+/*
+ * Old versions told no totals by model. Turn usage is then the total of the model
+ * that spoke first, and the amount is that of the only model that spoke.
+ */
+static void add_old_totals(struct bill_work *work, size_t index)
+{
+    const struct ledger_segment *segment = &work->ledger->segments[index];
+    const struct bill_speakers *speakers = &work->speakers[index];
+    if (speakers->first == LEDGER_NONE)
+        return;
+    struct bill_group *group = &work->groups[get_group(work, index, speakers->first)];
+    group->has_cost = segment->has_cost && !speakers->several;
+    group->reported = group->has_cost ? segment->cost : 0;
+    if (segment->has_turns) {
+        group->total = segment->turns;
+        group->has_total = group->has_split = group->main_loop = true;
+    } else {
+        group->cost_only = group->has_cost;
+    }
 }
 
 static size_t item_bound(const struct ao_ledger *ledger)
@@ -171,7 +200,10 @@ static int make_groups(struct bill_work *work)
         size_t first = work->group_count;
         for (size_t k = 0; k < ledger->segments[i].total_count; k++)
             add_total(work, i, &ledger->segments[i].totals[k]);
-        find_main_loop(work, i, first);
+        if (ledger->segments[i].total_count == 0)
+            add_old_totals(work, i);
+        else if (ledger->segments[i].has_turns)
+            find_main_loop(work, &ledger->segments[i], first);
     }
     return AO_OK;
 }
@@ -403,6 +435,9 @@ static int make_models(struct bill_work *work, struct ao_bill *bill)
         places[keys[i]] = i;
     for (size_t i = 0; i < work->group_count; i++)
         add_group_notes(&bill->models[places[work->groups[i].model]], &work->groups[i]);
+    for (size_t i = 0; i < bill->model_count; i++)
+        if (!bill->models[i].has_reported)
+            bill->models[i].notes &= ~(unsigned)AO_BILL_DIFF_PARTIAL;
     for (size_t i = 0; i < work->item_count; i++) {
         struct ao_bill_item *item = &work->items[i];
         item->model_index = places[work->groups[work->extras[i].group].model];
@@ -443,6 +478,8 @@ int ao_ledger_settle(const struct ao_ledger *ledger, const struct ao_price_table
     struct ao_bill bill = {.models = NULL};
     int err = make_keys(&work);
     if (!err)
+        err = make_speakers(&work);
+    if (!err)
         err = make_groups(&work);
     if (err)
         goto done;
@@ -464,6 +501,7 @@ int ao_ledger_settle(const struct ao_ledger *ledger, const struct ao_price_table
 done:
     ao_free(bill.models);
     ao_free(work.keys);
+    ao_free(work.speakers);
     ao_free(work.groups);
     ao_free(work.group_slots);
     ao_free(work.items);

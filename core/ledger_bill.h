@@ -29,6 +29,7 @@ struct bill_group {
     bool has_total;
     bool has_split;
     bool main_loop; /* the segment's turn usage speaks of this model */
+    bool cost_only; /* all that was told of the totals is the amount */
     struct ao_usage total; /* as the totals told */
     bool has_cost;
     int64_t reported;
@@ -42,10 +43,17 @@ struct bill_group {
     unsigned notes;        /* AO_BILL_x */
 };
 
+/* Which models made the requests of a segment. */
+struct bill_speakers {
+    size_t first; /* key of the first request's model; LEDGER_NONE when there is no request */
+    bool several;
+};
+
 struct bill_work {
     const struct ao_ledger *ledger;
     const struct ao_price_table *table;
     size_t *keys;         /* of each model id */
+    struct bill_speakers *speakers; /* of each segment */
     struct bill_group *groups;
     size_t group_count, group_cap;
     uint32_t *group_slots; /* (segment, key) to group index + 1 */

@@ -283,39 +283,55 @@ static void price_rest(struct bill_work *work, size_t group_index, size_t index,
         item->match.price = NULL;
 }
 
-void bill_remainder(struct bill_work *work, size_t group_index)
+static struct ao_bill_item *push_rest(struct bill_work *work, size_t group_index, const struct ao_usage *rest)
 {
-    struct bill_group *group = &work->groups[group_index];
-    if (!group->has_total)
-        return;
+    const struct bill_group *group = &work->groups[group_index];
     const struct ledger_segment *segment = &work->ledger->segments[group->segment];
-    shave_placeholders(work, group_index);
-    struct ao_usage rest = rest_of(work, group);
-    bool stripped = group->has_cost && group->reported > tolerance(0) && ao_usage_is_zero(&group->total) &&
-                    ao_usage_is_zero(&group->seen);
-    if (ao_usage_is_zero(&rest) && !stripped)
-        return;
-    if (!stripped && fold_into_request(work, group, &rest))
-        return;
-    int64_t requests = agent_sum(work, group_index, AGENT_NO_RULES);
     size_t model = group->regional != LEDGER_NONE ? group->regional : group->model;
-    size_t index = work->item_count;
     struct ao_bill_item *item = bill_push(work, group_index);
     *item = (struct ao_bill_item){
         .kind = AO_ITEM_UNATTRIBUTED,
         .model = ao_str_from(work->ledger->models[model]),
         .session_id = segment->session ? ao_str_from(work->ledger->sessions[segment->session].id) : AO_STR_NONE,
         .time = segment->time,
-        .usage = rest,
+        .usage = *rest,
         .match = bill_match(work, group, group->model, segment->time),
         .basis = AO_BASIS_RECONCILED,
     };
-    if (!item->match.price)
-        return;
-    if (!stripped)
-        price_rest(work, group_index, index, requests);
-    else if (take_reported(item, group->reported) < 0)
+    return item;
+}
+
+/* Only an amount is known of the rest; where placeholders stand for output, it's output. */
+static void push_lump(struct bill_work *work, size_t group_index, int64_t amount)
+{
+    static const struct ao_usage nothing;
+    struct ao_bill_item *item = push_rest(work, group_index, &nothing);
+    item->cost.output = work->groups[group_index].placeholder_count > 0;
+    if (item->match.price && take_reported(item, amount) < 0)
         item->match.price = NULL;
+}
+
+void bill_remainder(struct bill_work *work, size_t group_index)
+{
+    struct bill_group *group = &work->groups[group_index];
+    int64_t requests;
+    if (group->has_total) {
+        shave_placeholders(work, group_index);
+        struct ao_usage rest = rest_of(work, group);
+        bool stripped = ao_usage_is_zero(&group->total) && ao_usage_is_zero(&group->seen);
+        if (stripped && group->has_cost && group->reported > tolerance(0)) {
+            push_lump(work, group_index, group->reported);
+        } else if (!ao_usage_is_zero(&rest) && !fold_into_request(work, group, &rest)) {
+            requests = agent_sum(work, group_index, AGENT_NO_RULES);
+            struct ao_bill_item *item = push_rest(work, group_index, &rest);
+            if (item->match.price)
+                price_rest(work, group_index, (size_t)(item - work->items), requests);
+        }
+    } else if (group->cost_only && group->placeholder_count) {
+        requests = agent_sum(work, group_index, AGENT_NO_RULES);
+        if (requests >= 0 && group->reported - requests > tolerance(group->reported))
+            push_lump(work, group_index, group->reported - requests);
+    }
 }
 
 /* ---- why a reported figure differs ---- */

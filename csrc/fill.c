@@ -127,10 +127,7 @@ void ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fiel
             ao_field_##ftype got;                                                  \
             if (fill_##ftype(state, fill, value, &got))                            \
                 AO_SET(record, member, got);                                       \
-            if (fill->string_count < AO_FIELD_COUNT)                               \
-                fill->strings[fill->string_count++] = value;                       \
-            else                                                                   \
-                Py_DECREF(value);                                                  \
+            fill->strings[fill->string_count++] = value;                           \
         }                                                                          \
     }
     AO_RECORD_FIELDS(FILL_FIELD)

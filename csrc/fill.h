@@ -13,7 +13,7 @@
 /* Owns what the record's views point to. */
 struct ao_fill {
     struct ao_texts texts;
-    PyObject *strings[AO_FIELD_COUNT]; /* str() of what was no str */
+    PyObject *strings[2 * AO_FIELD_COUNT]; /* str() of what was no str */
     unsigned string_count;
     struct ao_buf raw[AO_FILL_RAW_MAX];
     unsigned raw_count;

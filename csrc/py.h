@@ -19,6 +19,9 @@
 #define Py_END_CRITICAL_SECTION() }
 #endif
 
+/* A function in a slot table: ISO C knows no direct way from a function to void *. */
+#define AO_SLOT(function) ((void *)(uintptr_t)(function))
+
 /* An exception that is being handled must survive what we do meanwhile. */
 struct ao_py_error {
 #if PY_VERSION_HEX >= 0x030c0000

@@ -33,10 +33,10 @@ static PyObject *ready_self(PyObject *self)
 }
 
 static PyType_Slot ready_slots[] = {
-    {Py_tp_dealloc, (void *)ready_dealloc},
-    {Py_tp_iter, (void *)ready_self},
-    {Py_tp_iternext, (void *)ready_next},
-    {Py_am_await, (void *)ready_self},
+    {Py_tp_dealloc, AO_SLOT(ready_dealloc)},
+    {Py_tp_iter, AO_SLOT(ready_self)},
+    {Py_tp_iternext, AO_SLOT(ready_next)},
+    {Py_am_await, AO_SLOT(ready_self)},
     {0, NULL},
 };
 

@@ -327,10 +327,6 @@ static void apply_keywords(struct ao_span *span, PyObject *const kw[AO_KW_COUNT]
         ao_span_set_members(span, &span->metrics, kw[AO_KW_metrics], AO_USE_DATA);
     if (kw[AO_KW_reason])
         ao_span_set_attribute(span, span->state->keywords[AO_KW_reason], kw[AO_KW_reason]);
-    if (kw[AO_KW_error])
-        ao_span_set_attribute(span, span->state->keywords[AO_KW_error], kw[AO_KW_error]);
-    if (kw[AO_KW_end_time])
-        ao_span_set_attribute(span, span->state->keywords[AO_KW_end_time], kw[AO_KW_end_time]);
 }
 
 struct call {
@@ -357,7 +353,7 @@ static int read_call(struct ao_state *state, const struct ao_span_form *form, Py
     Py_ssize_t count = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         enum ao_keyword keyword = ao_keyword_find(state, PyTuple_GET_ITEM(kwnames, i));
-        if (keyword < AO_KW_COUNT && !(keyword == AO_KW_type && form->type))
+        if (keyword < AO_KW_COUNT && !(keyword == AO_KW_type && form->type) && !(keyword == AO_KW_id && !form->takes_id))
             call->kw[keyword] = call->values[i];
         else if (i < 64)
             call->attributes |= UINT64_C(1) << i;
@@ -459,10 +455,10 @@ void ao_span_finish_all(struct ao_state *state)
 /* ---- type ---- */
 
 static PyType_Slot span_slots[] = {
-    {Py_tp_dealloc, (void *)span_dealloc},
+    {Py_tp_dealloc, AO_SLOT(span_dealloc)},
     {Py_tp_methods, ao_span_methods},
     {Py_tp_getset, ao_span_getters},
-    {Py_tp_call, (void *)ao_span_call},
+    {Py_tp_call, AO_SLOT(ao_span_call)},
     {Py_tp_doc, (void *)"A span: a piece of work with a beginning and an end.\n\n"
                         "Made by agentobs.start_span() and its kin, never directly. Use it with `with`\n"
                         "or `async with` to make it current, or call end(). Values become JSON when they\n"

@@ -65,6 +65,7 @@ struct ao_span_form {
     const char *name;                 /* default; NULL: required */
     enum ao_keyword positional[2];
     unsigned positional_count;
+    bool takes_id; /* keyword `id` is the tool call's */
 };
 
 /*

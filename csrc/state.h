@@ -14,7 +14,7 @@ struct ao_span;
 /* Keywords that the span functions know; every other keyword is an attribute. */
 #define AO_KEYWORDS(X)                                                                         \
     X(name) X(type) X(input) X(output) X(metadata) X(metrics) X(tags) X(parent) X(start_time)  \
-    X(model) X(tool_call_id) X(session_id) X(user_id) X(id) X(reason) X(error) X(end_time)
+    X(model) X(tool_call_id) X(session_id) X(user_id) X(id) X(reason)
 
 enum ao_keyword {
 #define AO_KEYWORD_ENUM(word) AO_KW_##word,
@@ -34,7 +34,6 @@ struct ao_state {
     PyObject *current;      /* ContextVar: the current span or None */
     PyObject *scope;        /* ContextVar: (session_id, user_id, attributes) or None */
     bool scope_used;
-    bool opening;           /* this interpreter is collecting the facts of the hello */
     PyObject *helpers;      /* module agentobs._helpers, imported when first needed */
     PyObject *simplify;
     PyObject *keywords[AO_KW_COUNT];
@@ -44,7 +43,6 @@ struct ao_state {
     struct ao_span *open;   /* recording spans that have not ended, for the end of the process */
     struct ao_span *pool;   /* dead spans with their buffers */
     unsigned pool_count;
-    struct ao_buf scratch;  /* for one value that runs no code of the agent */
 #ifdef Py_GIL_DISABLED
     PyMutex lock; /* guards `open` */
 #endif

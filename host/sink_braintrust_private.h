@@ -18,7 +18,8 @@
 #define BT_API_URL_DEFAULT "https://api.braintrust.dev"
 #define BT_REQUEST_MAX (6u * 1024 * 1024) /* when neither settings nor service tell a limit */
 #define BT_REQUEST_MIN 4096u              /* learning from 413 goes no lower */
-#define BT_TARGETS_MAX 256u               /* destinations of runs that are remembered */
+#define BT_TARGETS_MAX 1024u              /* destinations of runs */
+#define BT_TARGETS_KEPT 512u              /* beyond that many they are forgotten before the next request */
 #define BT_TRACES_MAX 64u                 /* traces whose destination is remembered, for links */
 #define BT_BATCH_MAX 1000u                /* rows of one request, whatever the settings say */
 
@@ -103,7 +104,9 @@ bool bt_is_transient(const struct http_reply *reply);
 /* sink_braintrust_target.c */
 int bt_target_parse(const char *text, struct bt_target *ret_target); /* AO_ERR_SYNTAX, AO_ERR_NOMEM */
 void bt_target_release(struct bt_target *target);
-/* The index of the target of this run (NULL: the default). AO_ERR_NOMEM. */
+/* Forgets the targets of runs when there are many; to be called with no request in the making. */
+void bt_targets_trim(struct braintrust *bt);
+/* The index of the target of this run (NULL: the default). AO_ERR_NOMEM, AO_ERR_LIMIT (see bt_targets_trim). */
 int bt_target_of(struct braintrust *bt, const struct run *run, size_t *ret_index);
 void bt_remember_trace(struct braintrust *bt, const struct ao_trace_id *trace_id, size_t target);
 char *bt_trace_url(struct sink *sink, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id);

@@ -89,6 +89,15 @@ int bt_target_parse(const char *text, struct bt_target *ret_target)
     return AO_OK;
 }
 
+void bt_targets_trim(struct braintrust *bt)
+{
+    if (bt->target_count <= BT_TARGETS_KEPT)
+        return;
+    while (bt->target_count > 1)
+        bt_target_release(&bt->targets[--bt->target_count]);
+    bt->trace_count = 0;
+}
+
 int bt_target_of(struct braintrust *bt, const struct run *run, size_t *ret_index)
 {
     const char *text = run ? run->braintrust_parent : NULL;
@@ -102,7 +111,7 @@ int bt_target_of(struct braintrust *bt, const struct run *run, size_t *ret_index
         }
     }
     if (bt->target_count == BT_TARGETS_MAX)
-        return AO_OK;
+        return AO_ERR_LIMIT;
     struct bt_target target;
     int err = bt_target_parse(text, &target);
     if (err == AO_ERR_SYNTAX) {

@@ -17,4 +17,5 @@ lock() {
 
 lock build.in -o build.txt
 lock demo.in -o demo.txt -c build.txt
-lock test.in -o test.txt -c demo.txt
+lock template.in -o template.txt -c demo.txt
+lock test.in -o test.txt -c demo.txt -c template.txt

@@ -5,7 +5,7 @@
 #     host    compiler and libraries of the host program
 #     build   host, and .venv with what builds the extension
 #     demo    build, and the packages that the demo agent imports
-#     test    demo, and what the tests need
+#     test    demo, and what the tests and the check of the template need
 #
 # Only what is missing is installed, and a second run changes nothing. System packages go in through apt when that is
 # allowed (root, or sudo without a password); otherwise the exact command is printed and the exit code is 2, and it is
@@ -197,7 +197,7 @@ lock_files() {
     case $1 in
         build) echo requirements/build.txt ;;
         demo) echo requirements/build.txt requirements/demo.txt ;;
-        test) echo requirements/build.txt requirements/demo.txt requirements/test.txt ;;
+        test) echo requirements/build.txt requirements/demo.txt requirements/template.txt requirements/test.txt ;;
     esac
 }
 

@@ -28,7 +28,6 @@ def main() -> int:
         return refuse("E2B_API_KEY does not look like a key of E2B (e2b_ and hexadecimal digits)")
     try:
         from e2b import Template, default_build_logger
-        from e2b.exceptions import AuthenticationException, BuildException
     except ImportError:
         return refuse("the e2b package is not installed: pip install -r requirements/template.txt")
     from template import IMAGE, make_template
@@ -42,8 +41,8 @@ def main() -> int:
             skip_cache=options.no_cache,
             on_build_logs=default_build_logger(),
         )
-    except (AuthenticationException, BuildException) as error:
-        print(f"template: E2B did not build it: {error}", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - of E2B, of its HTTP client, of the file system: one sentence will do
+        print(f"template: not built: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     print(f"built {options.name}: template {built.template_id}, build {built.build_id}")
     print(f'next: Sandbox.create("{options.name}", envs=…) and run: python agents/agent.py "…"')

@@ -6,7 +6,9 @@ Exit code 0: all that could be checked is right; 1: something is wrong. What nee
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import re
@@ -17,6 +19,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -28,7 +31,7 @@ SECRETS = re.compile(
 IN_WHEEL = ("agentobs/__init__.py", "agentobs/claude.py", "agentobs/py.typed")
 
 
-class Skipped(Exception):  # noqa: N818 - not an error
+class Skipped(Exception):
     """A check that cannot be made here, and why."""
 
 
@@ -52,16 +55,21 @@ def copies() -> list[tuple[str, str]]:
     return [(source, target) for source, target in (line.split() for line in arguments("COPY"))]
 
 
-def serialized(form: str) -> str:
-    """What the real e2b package makes of template.py: `dockerfile`, or `json`, the request that E2B gets."""
+def e2b_package() -> Any:
     try:
-        from e2b import Template
+        return importlib.import_module("e2b")
     except ImportError as error:
         raise Skipped("the e2b package is not installed (pip install -r requirements/template.txt)") from error
-    sys.path.insert(0, str(HERE))
-    from template import make_template
 
-    return str(getattr(Template, f"to_{form}")(make_template()))
+
+def serialized(form: str) -> str:
+    """What the real e2b package makes of template.py: `dockerfile`, or `json`, the request that E2B gets."""
+    e2b = e2b_package()
+    spec = importlib.util.spec_from_file_location("agentobs_template", HERE / "template.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(getattr(e2b.Template, f"to_{form}")(module.make_template()))
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -98,6 +106,19 @@ def request_is_complete() -> Iterator[str]:
     for field in ("fromImage", "startCmd", "readyCmd"):
         if not request.get(field):
             yield f"{field} is missing"
+
+
+def e2b_reads_the_dockerfile() -> Iterator[str]:
+    """E2B's own parser finds in it what we do (it starts in / by itself)."""
+    text = (HERE / "Dockerfile").read_text(encoding="utf-8")
+    e2b = e2b_package()
+    read = instructions(e2b.Template.to_dockerfile(e2b.Template(file_context_path=str(ROOT)).from_dockerfile(text)))
+    for line in committed():
+        if line not in read:
+            yield f"not read as it stands: {line}"
+    for line in read:
+        if line not in (*committed(), "WORKDIR /"):
+            yield f"read as {line}"
 
 
 def copied_paths_exist() -> Iterator[str]:
@@ -192,7 +213,9 @@ def no_secret_is_baked_in() -> Iterator[str]:
 def build_asks_for_a_key() -> Iterator[str]:
     for key in ("", "not-a-key"):
         env = {**os.environ, "E2B_API_KEY": key}
-        done = subprocess.run([sys.executable, str(HERE / "build.py")], env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, str(HERE / "build.py")], env=env, capture_output=True, text=True, check=False
+        )
         if done.returncode != 2 or done.stderr.count("\n") != 1 or "E2B_API_KEY" not in done.stderr:
             yield f"build.py with key {key!r}: exit {done.returncode}, says {done.stderr!r}"
 
@@ -213,10 +236,10 @@ def agentobs_builds_from_what_is_copied() -> Iterator[str]:
                     shutil.copytree(ROOT / source, place, ignore=ignored)
                 else:
                     shutil.copy(ROOT / source, place)
+        options = ("--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check")
         steps = (
             [sys.executable, "setup.py", "-q", "sdist", "--dist-dir", str(dist)],
-            [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation"]
-            + ["--disable-pip-version-check", "--wheel-dir", str(dist)],
+            [sys.executable, "-m", "pip", "wheel", "-q", *options, "--wheel-dir", str(dist)],
         )
         for step in steps:
             sdist = [str(path) for path in dist.glob("*.tar.gz")]
@@ -239,6 +262,7 @@ def wheel_problems(wheel: Path) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[], Iterator[str]], ...] = (
     template_equals_dockerfile,
+    e2b_reads_the_dockerfile,
     request_is_complete,
     copied_paths_exist,
     ignore_lists_agree,

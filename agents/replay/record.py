@@ -180,8 +180,7 @@ def save(path: Path, scene: Any, entries: list[dict[str, Any]]) -> float:
         "total_cost_usd": results[-1]["total_cost_usd"],
     }
     with open(path, "w", encoding="utf-8") as out:
-        for value in (head, *lines):
-            out.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+        out.writelines(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n" for value in (head, *lines))
     return float(head["total_cost_usd"])
 
 

@@ -1,0 +1,478 @@
+/* The module agentobs._agentobs. */
+#include "csrc/fill.h"
+#include "csrc/ready.h"
+#include "csrc/span.h"
+
+#define NS_PER_SECOND 1000000000.0
+
+struct ao_state *ao_state_of(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+/* ---- starting spans ---- */
+
+#define FORM(function, ...)                                                                                    \
+    static PyObject *mod_##function(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) \
+    {                                                                                                          \
+        static const struct ao_span_form form = {__VA_ARGS__};                                                 \
+        return ao_span_start(ao_state_of(module), &form, args, nargs, kwnames);                                \
+    }
+
+FORM(start_span, .positional = {AO_KW_name}, .positional_count = 1)
+FORM(agent, .type = "agent", .name = "agent", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
+FORM(turn, .type = "turn", .name = "turn", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
+FORM(llm, .type = "llm", .name = "llm", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
+FORM(tool, .type = "tool", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2, .takes_id = true)
+FORM(human_wait, .type = "human_wait", .name = "human_wait", .positional = {AO_KW_reason}, .positional_count = 1)
+
+static PyObject *mod_current_span(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_state *state = ao_state_of(module);
+    struct ao_span *span = ao_span_current(state);
+    return span ? (PyObject *)span : Py_NewRef((PyObject *)state->noop);
+}
+
+/* ---- records without a span ---- */
+
+static PyObject *mod_record(PyObject *module, PyObject *args)
+{
+    const char *kind;
+    PyObject *fields;
+    unsigned flags = 0;
+    struct ao_state *state = ao_state_of(module);
+    struct ao_record record;
+    struct ao_fill fill;
+    if (!PyArg_ParseTuple(args, "sO!|I", &kind, &PyDict_Type, &fields, &flags))
+        return NULL;
+    if (!state->runtime || !ao_runtime_active(state->runtime) || !ao_state_ready(state))
+        Py_RETURN_FALSE;
+    ao_record_init(&record, strcmp(kind, "usage") == 0 ? AO_KIND_USAGE : AO_KIND_EVENT);
+    ao_fill_init(&fill);
+    AO_SET(&record, time, ao_clock_now(&state->runtime->clock));
+    ao_fill_record(state, &fill, fields, &record);
+    int err = ao_emitter_put(&state->runtime->emitter, &record, flags, NULL);
+    ao_fill_release(&fill);
+    return PyBool_FromLong(err == AO_OK);
+}
+
+/* ---- flushing and ending ---- */
+
+static uint64_t timeout_ns(PyObject *timeout, uint64_t otherwise)
+{
+    double seconds = timeout && timeout != Py_None ? PyFloat_AsDouble(timeout) : -1;
+    ao_py_swallow();
+    if (seconds < 0)
+        return otherwise;
+    return seconds > 1e6 ? (uint64_t)1e15 : (uint64_t)(seconds * NS_PER_SECOND);
+}
+
+static PyObject *wait_call(PyObject *module, PyObject *args, PyObject *kwargs, bool closing)
+{
+    static char *names[] = {"timeout", NULL};
+    PyObject *timeout = Py_None;
+    struct ao_state *state = ao_state_of(module);
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O", names, &timeout))
+        return NULL;
+    if (!state->runtime || !state->runtime->config.recording)
+        Py_RETURN_TRUE;
+    uint64_t ns = timeout_ns(timeout, state->runtime->config.exit_ms * 1000000u);
+    struct ao_emitter *emitter = &state->runtime->emitter;
+    int err;
+    if (closing)
+        ao_span_finish_all(state);
+    Py_BEGIN_ALLOW_THREADS
+    err = closing ? ao_emitter_close(emitter, ns) : ao_emitter_flush(emitter, ns);
+    Py_END_ALLOW_THREADS
+    return PyBool_FromLong(err == AO_OK);
+}
+
+static PyObject *mod_flush(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    return wait_call(module, args, kwargs, false);
+}
+
+static PyObject *mod_shutdown(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    return wait_call(module, args, kwargs, true);
+}
+
+/* Another interpreter of the process may go on recording: only the main one closes. */
+static PyObject *mod_atexit(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    bool closing = PyInterpreterState_Get() == PyInterpreterState_Main();
+    PyObject *none = PyTuple_New(0);
+    if (!none)
+        return NULL;
+    if (!closing)
+        ao_span_finish_all(ao_state_of(module));
+    PyObject *result = wait_call(module, none, NULL, closing);
+    Py_DECREF(none);
+    return result;
+}
+
+static PyObject *mod_stats(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_emitter_stats stats = {0};
+    struct ao_state *state = ao_state_of(module);
+    if (state->runtime)
+        ao_emitter_get_stats(&state->runtime->emitter, &stats);
+    return Py_BuildValue("{s:K,s:K,s:K,s:K,s:K,s:d,s:K,s:i}", "recorded", stats.records, "dropped", stats.dropped,
+                         "truncated", stats.truncated, "bytes", stats.bytes, "writes", stats.writes, "write_time",
+                         (double)stats.write_time / NS_PER_SECOND, "pending_bytes", stats.pending, "error",
+                         stats.error);
+}
+
+/* ---- facts ---- */
+
+static PyObject *text_of(const struct ao_buf *buf)
+{
+    return PyUnicode_DecodeUTF8(buf->len ? buf->data : "", (Py_ssize_t)buf->len, "replace");
+}
+
+static PyObject *mod_incoming(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_state *state = ao_state_of(module);
+    char trace[AO_TRACE_ID_HEX + 1] = "00000000000000000000000000000000";
+    char span[AO_SPAN_ID_HEX + 1] = "0000000000000000";
+    if (!state->runtime)
+        return Py_BuildValue("(ssiiisss)", trace, span, 0, 0, 0, "", "", "");
+    const struct ao_context *context = &state->runtime->context;
+    ao_trace_id_format(&context->trace_id, trace);
+    ao_span_id_format(&context->parent_id, span);
+    return Py_BuildValue("(ssiiiNNN)", trace, span, (int)context->flags, (int)context->source, (int)context->bad,
+                         text_of(&context->tracestate), text_of(&context->baggage),
+                         text_of(&context->braintrust_parent));
+}
+
+static PyObject *mod_now(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_state *state = ao_state_of(module);
+    return PyLong_FromUnsignedLongLong(state->runtime ? ao_clock_now(&state->runtime->clock) : 0);
+}
+
+static PyObject *mod_enabled(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_state *state = ao_state_of(module);
+    return PyBool_FromLong(state->runtime && ao_runtime_active(state->runtime));
+}
+
+static PyObject *mod_schema_json(PyObject *module, PyObject *noargs)
+{
+    (void)module;
+    (void)noargs;
+    struct ao_buf out;
+    ao_buf_init(&out, AO_RECORD_MAX);
+    PyObject *text = ao_record_json_schema(&out) ? PyErr_NoMemory() : text_of(&out);
+    ao_buf_release(&out);
+    return text;
+}
+
+static PyObject *mod_new_ids(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_state *state = ao_state_of(module);
+    char trace[AO_TRACE_ID_HEX + 1] = "00000000000000000000000000000001";
+    char span[AO_SPAN_ID_HEX + 1] = "0000000000000001";
+    if (state->runtime) {
+        struct ao_trace_id trace_id = ao_runtime_trace_id(state->runtime);
+        struct ao_span_id span_id = ao_runtime_span_id(state->runtime);
+        ao_trace_id_format(&trace_id, trace);
+        ao_span_id_format(&span_id, span);
+    }
+    return Py_BuildValue("(ss)", trace, span);
+}
+
+static PyObject *mod_baggage_set(PyObject *module, PyObject *args)
+{
+    const char *baggage;
+    const char *key;
+    const char *value;
+    Py_ssize_t baggage_len;
+    Py_ssize_t key_len;
+    Py_ssize_t value_len;
+    struct ao_buf out;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "s#s#z#", &baggage, &baggage_len, &key, &key_len, &value, &value_len))
+        return NULL;
+    ao_buf_init(&out, AO_RECORD_MAX);
+    struct ao_str text = value ? (struct ao_str){value, (size_t)value_len} : AO_STR_NONE;
+    int err = ao_baggage_set((struct ao_str){baggage, (size_t)baggage_len}, (struct ao_str){key, (size_t)key_len}, text,
+                             &out);
+    PyObject *result = err ? PyErr_NoMemory() : text_of(&out);
+    ao_buf_release(&out);
+    return result;
+}
+
+static PyObject *mod_parse_traceparent(PyObject *module, PyObject *arg)
+{
+    (void)module;
+    Py_ssize_t len;
+    struct ao_traceparent parent;
+    const char *text = PyUnicode_Check(arg) ? PyUnicode_AsUTF8AndSize(arg, &len) : NULL;
+    if (!text || ao_traceparent_parse((struct ao_str){text, (size_t)len}, &parent)) {
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    return Py_BuildValue("(y#y#i)", (const char *)parent.trace_id.bytes, (Py_ssize_t)16,
+                         (const char *)parent.parent_id.bytes, (Py_ssize_t)8, (int)parent.flags);
+}
+
+static int add_option(PyObject *list, const char *name, const char *meaning, PyObject *value, PyObject *def)
+{
+    PyObject *row = value && def ? Py_BuildValue("(sOOs)", name, value, def, meaning) : NULL;
+    int err = row ? PyList_Append(list, row) : -1;
+    Py_XDECREF(row);
+    Py_XDECREF(value);
+    Py_XDECREF(def);
+    return err;
+}
+
+/* Rows of (environment variable, value in force, default, meaning). */
+static PyObject *mod_options(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_state *state = ao_state_of(module);
+    const struct ao_config none = {0};
+    const struct ao_config *config = state->runtime ? &state->runtime->config : &none;
+    PyObject *list = PyList_New(0);
+    int err = list ? 0 : -1;
+#define OTHER_ROW(env, def, meaning) \
+    err = err ? err : add_option(list, env, meaning, Py_NewRef(Py_None), PyUnicode_FromString(def));
+    AO_OTHER_OPTIONS(OTHER_ROW)
+#undef OTHER_ROW
+#define NUMBER_ROW(member, env, def, least, most, meaning)                                             \
+    err = err ? err : add_option(list, env, meaning, PyLong_FromUnsignedLongLong(config->member), \
+                                 PyLong_FromUnsignedLongLong(def));
+    AO_NUMBER_OPTIONS(NUMBER_ROW)
+#undef NUMBER_ROW
+#define SWITCH_ROW(member, env, def, meaning) \
+    err = err ? err : add_option(list, env, meaning, PyBool_FromLong(config->member), PyBool_FromLong(def));
+    AO_SWITCH_OPTIONS(SWITCH_ROW)
+#undef SWITCH_ROW
+    if (err)
+        Py_CLEAR(list);
+    return list;
+}
+
+static PyObject *mod_child_key(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_state *state = ao_state_of(module);
+    if (!state->runtime || !state->runtime->config.recording)
+        Py_RETURN_NONE;
+    return PyUnicode_FromString(state->runtime->config.key);
+}
+
+static PyObject *mod_use_scope(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    ao_state_of(module)->scope_used = true;
+    Py_RETURN_NONE;
+}
+
+#define FAST(function) (PyCFunction)(void (*)(void))(function)
+#define SPAN_FLAGS (METH_FASTCALL | METH_KEYWORDS)
+
+static PyMethodDef module_methods[] = {
+    {"start_span", FAST(mod_start_span), SPAN_FLAGS,
+     "start_span($module, name, /, *, type='task', input=None, output=None, metadata=None, metrics=None,\n"
+     "           tags=None, parent=None, start_time=None, **attributes)\n--\n\n"
+     "Starts a span below the current one. With `with` it becomes current and ends with the block.\n\n"
+     "type: task, llm, tool, function, agent, turn or any other word. input, output: any value.\n"
+     "metadata, metrics: mappings. tags: list of str. parent: a Span, a SpanContext, or a traceparent\n"
+     "string. start_time: int ns since the Unix epoch, float seconds, or a datetime.\n"
+     "Every other keyword is an attribute. Raises only TypeError, for a call without a name."},
+    {"agent", FAST(mod_agent), SPAN_FLAGS,
+     "agent($module, name='agent', input=None, /, **keywords)\n--\n\nStarts the span of an agent's run."},
+    {"turn", FAST(mod_turn), SPAN_FLAGS,
+     "turn($module, name='turn', input=None, /, **keywords)\n--\n\nStarts the span of one turn of a conversation."},
+    {"llm", FAST(mod_llm), SPAN_FLAGS,
+     "llm($module, name='llm', input=None, /, *, model=None, **keywords)\n--\n\nStarts the span of one model request; "
+     "see Span.usage() and Span.first_token()."},
+    {"tool", FAST(mod_tool), SPAN_FLAGS,
+     "tool($module, name, input=None, /, *, id=None, **keywords)\n--\n\nStarts the span of one tool call. id: the "
+     "provider's id of the call (toolu_...)."},
+    {"human_wait", FAST(mod_human_wait), SPAN_FLAGS,
+     "human_wait($module, reason=None, /, **keywords)\n--\n\nStarts the span of time spent waiting for a person."},
+    {"current_span", mod_current_span, METH_NOARGS,
+     "current_span($module, /)\n--\n\nThe current span of this context; one that records nothing when there is none."},
+    {"flush", FAST(mod_flush), METH_VARARGS | METH_KEYWORDS,
+     "flush($module, /, timeout=None)\n--\n\nWaits until everything recorded so far is written. timeout in seconds "
+     "(default 2).\nFalse when it was not."},
+    {"shutdown", FAST(mod_shutdown), METH_VARARGS | METH_KEYWORDS,
+     "shutdown($module, /, timeout=None)\n--\n\nEnds open spans as unfinished, writes everything and ends recording. "
+     "timeout in seconds.\nFalse when not everything was written. Done by itself at exit."},
+    {"stats", mod_stats, METH_NOARGS,
+     "stats($module, /)\n--\n\nCounts of this process: recorded, dropped, truncated, bytes, writes, write_time "
+     "(seconds\nspent in write(2), none of them the agent's), pending_bytes, error (errno that ended recording, or 0)."},
+    {"enabled", mod_enabled, METH_NOARGS, "enabled($module, /)\n--\n\nWhether this process records."},
+    {"_record", mod_record, METH_VARARGS, NULL},
+    {"_atexit", mod_atexit, METH_NOARGS, NULL},
+    {"_incoming", mod_incoming, METH_NOARGS, NULL},
+    {"_now", mod_now, METH_NOARGS, NULL},
+    {"_schema_json", mod_schema_json, METH_NOARGS, NULL},
+    {"_new_ids", mod_new_ids, METH_NOARGS, NULL},
+    {"_baggage_set", mod_baggage_set, METH_VARARGS, NULL},
+    {"_parse_traceparent", mod_parse_traceparent, METH_O, NULL},
+    {"_options", mod_options, METH_NOARGS, NULL},
+    {"_child_key", mod_child_key, METH_NOARGS, NULL},
+    {"_use_scope", mod_use_scope, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- life ---- */
+
+static int init_keywords(struct ao_state *state)
+{
+    static const char *const words[AO_KW_COUNT] = {
+#define KEYWORD_NAME(word) #word,
+        AO_KEYWORDS(KEYWORD_NAME)
+#undef KEYWORD_NAME
+    };
+    for (unsigned k = 0; k < AO_KW_COUNT; k++) {
+        state->keywords[k] = PyUnicode_InternFromString(words[k]);
+        if (!state->keywords[k])
+            return -1;
+        size_t slot = (size_t)PyObject_Hash(state->keywords[k]) % AO_KEYWORD_SLOTS;
+        while (state->keyword_slots[slot])
+            slot = (slot + 1) % AO_KEYWORD_SLOTS;
+        state->keyword_slots[slot] = (uint8_t)(k + 1);
+    }
+    state->str_task = PyUnicode_InternFromString("task");
+    state->str_tool = PyUnicode_InternFromString("tool");
+    return state->str_task && state->str_tool ? 0 : -1;
+}
+
+/* The key, out of every copy that Python made of the environment before us. */
+static void forget_key(struct ao_state *state)
+{
+    if (!state->runtime || state->runtime->config.keep_key)
+        return;
+    static const char *const copies[][2] = {{"os", "environ"}, {"posix", "environ"}};
+    for (size_t i = 0; i < AO_ARRAY_LEN(copies); i++) {
+        PyObject *module = PyImport_ImportModule(copies[i][0]);
+        PyObject *environ = module ? PyObject_GetAttrString(module, copies[i][1]) : NULL;
+        const char *form = i == 0 ? "sO" : "yO";
+        PyObject *gone = environ ? PyObject_CallMethod(environ, "pop", form, "AGENTOBS_STREAM_KEY", Py_None) : NULL;
+        PyErr_Clear();
+        Py_XDECREF(gone);
+        Py_XDECREF(environ);
+        Py_XDECREF(module);
+    }
+}
+
+static int register_atexit(PyObject *module)
+{
+    PyObject *atexit = PyImport_ImportModule("atexit");
+    PyObject *function = PyObject_GetAttrString(module, "_atexit");
+    PyObject *done = atexit && function ? PyObject_CallMethod(atexit, "register", "O", function) : NULL;
+    int err = done ? 0 : -1;
+    Py_XDECREF(done);
+    Py_XDECREF(function);
+    Py_XDECREF(atexit);
+    return err;
+}
+
+static int module_exec(PyObject *module)
+{
+    struct ao_state *state = ao_state_of(module);
+    state->runtime = ao_runtime_get();
+    if (init_keywords(state))
+        return -1;
+    state->span_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ao_span_spec, NULL);
+    state->ready_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ao_ready_spec, NULL);
+    if (!state->span_type || !state->ready_type)
+        return -1;
+    state->current = PyContextVar_New("agentobs_current_span", NULL);
+    state->scope = PyContextVar_New("agentobs_scope", NULL);
+    state->noop = ao_span_new_noop(state);
+    if (!state->current || !state->scope || !state->noop)
+        return -1;
+    forget_key(state);
+    if (PyModule_AddObjectRef(module, "Span", (PyObject *)state->span_type) ||
+        PyModule_AddObjectRef(module, "_scope", state->scope) ||
+        PyModule_AddObjectRef(module, "_current", state->current) ||
+        PyModule_AddStringConstant(module, "__version__", AO_VERSION))
+        return -1;
+    return register_atexit(module);
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    struct ao_state *state = ao_state_of(module);
+    if (!state)
+        return 0;
+    Py_VISIT(state->span_type);
+    Py_VISIT(state->ready_type);
+    Py_VISIT(state->noop);
+    Py_VISIT(state->current);
+    Py_VISIT(state->scope);
+    Py_VISIT(state->helpers);
+    Py_VISIT(state->simplify);
+    return 0;
+}
+
+/* Only what can be had again: spans may outlive this call, and still need the rest. */
+static int module_clear(PyObject *module)
+{
+    struct ao_state *state = ao_state_of(module);
+    if (!state)
+        return 0;
+    Py_CLEAR(state->helpers);
+    Py_CLEAR(state->simplify);
+    return 0;
+}
+
+static void module_free(void *module)
+{
+    struct ao_state *state = ao_state_of(module);
+    module_clear(module);
+    if (!state)
+        return;
+    Py_CLEAR(state->noop);
+    Py_CLEAR(state->current);
+    Py_CLEAR(state->scope);
+    Py_CLEAR(state->str_task);
+    Py_CLEAR(state->str_tool);
+    for (unsigned k = 0; k < AO_KW_COUNT; k++)
+        Py_CLEAR(state->keywords[k]);
+    ao_span_pool_clear(state);
+    Py_CLEAR(state->span_type);
+    Py_CLEAR(state->ready_type);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, AO_SLOT(module_exec)},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030d0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef ao_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "agentobs._agentobs",
+    .m_doc = "The C part of agentobs.",
+    .m_size = sizeof(struct ao_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__agentobs(void);
+PyMODINIT_FUNC PyInit__agentobs(void)
+{
+    return PyModuleDef_Init(&ao_module);
+}
