@@ -83,7 +83,8 @@ ASAN_FLAGS  := -fsanitize=address,undefined -fno-sanitize-recover=all
 UBSAN_FLAGS := -fsanitize=undefined -fno-sanitize-recover=all
 TSAN_FLAGS  := -fsanitize=thread
 # Next to the sanitizers' own code gcc sees uses of uninitialised and of too small objects where there are none.
-DEBUG        = -O1 -g -fno-omit-frame-pointer $(WARN) -Wno-maybe-uninitialized -Wno-stringop-overflow
+# AO_FAULTS builds in the switches with which a test makes the N-th allocation fail.
+DEBUG        = -O1 -g -fno-omit-frame-pointer -DAO_FAULTS $(WARN) -Wno-maybe-uninitialized -Wno-stringop-overflow
 RELEASE      = -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE $(WARN)
 RELEASE_LD  := -pie -Wl,-z,relro,-z,now
 FUZZ_WARN   := -Wall -Wextra
@@ -240,7 +241,7 @@ build/tsan/obj/%.o: %.c Makefile | $(HOST_OK)
 
 build/fuzz/obj/%.o: %.c Makefile | $(HOST_OK)
 	$(if $(CLANG),,$(error fuzzing needs clang with libFuzzer: apt-get install clang, or CLANG=...))
-	$(call cc,$(CLANG),-O1 -g $(FUZZ_WARN) $(ASAN_FLAGS) -fsanitize=fuzzer-no-link)
+	$(call cc,$(CLANG),-O1 -g -DAO_FAULTS $(FUZZ_WARN) $(ASAN_FLAGS) -fsanitize=fuzzer-no-link)
 
 # In each variant: libcore, libcsrc, libhost (all of the host program but main), libhelpers (what the C tests share). A
 # program is linked with all of them and takes what it uses.

@@ -2,7 +2,6 @@
 
 #include "core/framer_line.h"
 #include "core/framer_parts.h"
-#include "core/mem.h"
 
 /*
  * Three states. Text: what arrives is handed on (or, `skipping`, dropped up to
@@ -14,7 +13,7 @@
 
 #define MARKER_LEN (sizeof(AO_MARKER) - 1)
 #define PREFIX_MAX (MARKER_LEN + AO_KEY_LEN + 1)
-#define HELD_MAX (AO_LINE_MAX + 1) /* a line that ends in CR LF may be a byte longer */
+#define HELD_MAX sizeof(((struct ao_framer *)0)->held)
 
 enum match {
     MATCH_NONE,
@@ -40,17 +39,14 @@ int ao_framer_init(struct ao_framer *framer, const struct ao_framer_ops *ops, vo
     if (framer->key_known && key.len)
         memcpy(framer->key, key.ptr, key.len);
     framer->key_len = framer->key_known ? key.len : 0;
-    ao_buf_init(&framer->held, HELD_MAX);
     ao_buf_init(&framer->joined, AO_RECORD_MAX);
     return AO_OK;
 }
 
 void ao_framer_release(struct ao_framer *framer)
 {
-    if (!framer)
-        return;
-    ao_buf_release(&framer->held);
-    ao_parts_release(framer);
+    if (framer)
+        ao_parts_release(framer);
 }
 
 /* The key at the beginning of `rest` with its closing quote. */
@@ -212,81 +208,65 @@ static void take(struct ao_str *bytes, size_t count)
     *bytes = tail_from(*bytes, count);
 }
 
-/* Memory is short: what is held is lost as a record. */
-static void give_up(struct ao_framer *f)
+static struct ao_str held(const struct ao_framer *f)
 {
-    struct ao_str held = ao_buf_str(&f->held);
-    f->err = AO_ERR_NOMEM;
-    if (f->in_record)
-        refuse(f, AO_ERR_NOMEM, held);
-    else
-        emit_text(f, held);
-    f->skipping = f->skipping || (f->in_record && f->key_known);
-    f->in_record = false;
-    ao_buf_clear(&f->held);
+    return (struct ao_str){f->held, f->held_len};
+}
+
+static void hold(struct ao_framer *f, struct ao_str *bytes, size_t count)
+{
+    memcpy(f->held + f->held_len, bytes->ptr, count);
+    f->held_len += count;
+    take(bytes, count);
 }
 
 /* The line is longer than any record of ours can be. */
 static void cut_line(struct ao_framer *f)
 {
     size_t at;
-    struct ao_str held = ao_buf_str(&f->held);
-    enum match match = find_nested(f, held, &at);
-    refuse(f, AO_ERR_LIMIT, (struct ao_str){held.ptr, at});
+    enum match match = find_nested(f, held(f), &at);
+    refuse(f, AO_ERR_LIMIT, (struct ao_str){f->held, at});
     f->in_record = match == MATCH_FULL;
     f->skipping = !f->in_record && f->key_known;
-    ao_buf_consume(&f->held, at);
+    f->held_len -= at;
+    memmove(f->held, f->held + at, f->held_len);
 }
 
 static void feed_record(struct ao_framer *f, struct ao_str *bytes)
 {
-    size_t count = HELD_MAX - f->held.len;
-    if (count > bytes->len)
-        count = bytes->len;
+    size_t room = HELD_MAX - f->held_len;
+    size_t count = bytes->len < room ? bytes->len : room;
     const char *newline = memchr(bytes->ptr, '\n', count);
-    if (newline)
-        count = (size_t)(newline - bytes->ptr) + 1;
-    ao_buf_add(&f->held, bytes->ptr, count);
-    if (ao_buf_err(&f->held)) {
-        give_up(f);
-        return;
-    }
-    take(bytes, count);
+    hold(f, bytes, newline ? (size_t)(newline - bytes->ptr) + 1 : count);
     if (newline) {
         f->in_record = false;
-        handle_line(f, ao_buf_str(&f->held));
-        ao_buf_clear(&f->held);
-    } else if (f->held.len == HELD_MAX) {
+        handle_line(f, held(f));
+        f->held_len = 0;
+    } else if (f->held_len == HELD_MAX) {
         cut_line(f);
     }
 }
 
 static void feed_candidate(struct ao_framer *f, struct ao_str *bytes)
 {
-    size_t before = f->held.len;
-    size_t count = PREFIX_MAX - before;
-    if (count > bytes->len)
-        count = bytes->len;
-    ao_buf_add(&f->held, bytes->ptr, count);
-    if (ao_buf_err(&f->held)) {
-        give_up(f);
-        return;
-    }
-    size_t len = before + count;
-    enum match match = match_prefix(f, ao_buf_str(&f->held), &len);
+    struct ao_str rest = *bytes;
+    size_t before = f->held_len;
+    size_t room = PREFIX_MAX - before;
+    hold(f, &rest, rest.len < room ? rest.len : room);
+    size_t len = f->held_len;
+    enum match match = match_prefix(f, held(f), &len);
     if (match == MATCH_NONE) {
-        count_foreign(f, ao_buf_str(&f->held));
-        f->held.len = before;
-        emit_text(f, ao_buf_str(&f->held));
-        ao_buf_clear(&f->held);
+        count_foreign(f, held(f));
+        emit_text(f, (struct ao_str){f->held, before});
+        f->held_len = 0;
         return;
     }
     if (match == MATCH_FULL) {
-        f->held.len = len;
+        f->held_len = len;
         f->in_record = true;
         f->skipping = false;
     }
-    take(bytes, f->held.len - before);
+    take(bytes, f->held_len - before);
 }
 
 /* A record begins at the beginning of `bytes`: takes it without a copy when its newline is there. */
@@ -319,12 +299,7 @@ static void feed_text(struct ao_framer *f, struct ao_str *bytes)
     if (match == MATCH_FULL) {
         begin_record(f, bytes);
     } else if (match == MATCH_PARTIAL) {
-        ao_buf_add(&f->held, bytes->ptr, bytes->len);
-        if (ao_buf_err(&f->held)) {
-            emit_text(f, *bytes);
-            give_up(f);
-        }
-        take(bytes, bytes->len);
+        hold(f, bytes, bytes->len);
     }
 }
 
@@ -334,7 +309,7 @@ int ao_framer_feed(struct ao_framer *framer, struct ao_str bytes)
     while (bytes.len) {
         if (framer->in_record)
             feed_record(framer, &bytes);
-        else if (framer->held.len)
+        else if (framer->held_len)
             feed_candidate(framer, &bytes);
         else
             feed_text(framer, &bytes);
@@ -346,12 +321,12 @@ int ao_framer_finish(struct ao_framer *framer)
 {
     framer->err = AO_OK;
     if (framer->in_record)
-        handle_line(framer, ao_buf_str(&framer->held));
+        handle_line(framer, held(framer));
     else
-        emit_text(framer, ao_buf_str(&framer->held));
+        emit_text(framer, held(framer));
     framer->in_record = false;
     framer->skipping = false;
-    ao_buf_clear(&framer->held);
+    framer->held_len = 0;
     ao_parts_finish(framer);
     return framer->err;
 }

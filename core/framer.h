@@ -49,7 +49,8 @@ struct ao_framer {
     bool in_record; /* `held` begins with our marker and key, else with a part of them */
     bool skipping;  /* in the rest of a bad line */
     int err;        /* of the current call */
-    struct ao_buf held;
+    size_t held_len;
+    char held[AO_LINE_MAX + 1]; /* a line that ends in CR LF may be a byte longer */
     struct ao_buf joined; /* spare memory for the next record in parts */
     struct ao_partial *partials; /* oldest first */
     size_t partial_count;
@@ -63,7 +64,7 @@ struct ao_framer {
 int ao_framer_init(struct ao_framer *framer, const struct ao_framer_ops *ops, void *user, enum ao_framer_key mode,
                    struct ao_str key);
 void ao_framer_release(struct ao_framer *framer);
-/* AO_ERR_NOMEM only; what could not be kept was handed on as text or counted as bad. */
+/* AO_ERR_NOMEM only: parts of a record could not be kept and were counted as bad. */
 int ao_framer_feed(struct ao_framer *framer, struct ao_str bytes);
 /* The stream ended: flushes held text, reports cut records. */
 int ao_framer_finish(struct ao_framer *framer);

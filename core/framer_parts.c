@@ -48,15 +48,34 @@ static struct ao_partial *find(struct ao_framer *f, const struct ao_line *line)
     return NULL;
 }
 
-/* A new partial for this line; NULL when memory is short. */
-static struct ao_partial *add(struct ao_framer *f, const struct ao_line *line)
+static bool make_slot(struct ao_framer *f, bool beginning)
 {
+    size_t index = 0;
+    if (f->partial_count < AO_PARTIALS_MAX)
+        return true;
+    while (index < f->partial_count && !f->partials[index].lost)
+        index++;
+    if (index == f->partial_count) {
+        /* All are alive. A record whose beginning is lost anyway must not cost another one. */
+        if (!beginning)
+            return false;
+        index = 0;
+    }
+    drop(f, index);
+    return true;
+}
+
+/* A new partial for this line; NULL when there is neither memory nor a slot for it. */
+static struct ao_partial *add(struct ao_framer *f, const struct ao_line *line, int *ret_err)
+{
+    *ret_err = AO_ERR_NOMEM;
     if (!f->partials)
         f->partials = ao_calloc(AO_PARTIALS_MAX, sizeof(*f->partials));
     if (!f->partials)
         return NULL;
-    if (f->partial_count == AO_PARTIALS_MAX)
-        drop(f, 0);
+    *ret_err = AO_ERR_NOTFOUND;
+    if (!make_slot(f, line->part == 0))
+        return NULL;
     struct ao_partial *partial = &f->partials[f->partial_count++];
     *partial = (struct ao_partial){.writer = line->writer, .seq = line->seq, .of = line->of};
     partial->data = f->joined;
@@ -64,16 +83,14 @@ static struct ao_partial *add(struct ao_framer *f, const struct ao_line *line)
     return partial;
 }
 
-/* Keeps all partials together below their cap by dropping the oldest others. */
+/* Keeps all partials together below their cap: the oldest others are lost. */
 static void make_room(struct ao_framer *f, const struct ao_line *line)
 {
-    size_t index = 0;
-    while (f->partial_bytes + line->data.len > AO_PARTIALS_BYTES && index < f->partial_count) {
-        struct ao_partial *partial = &f->partials[index];
-        if (partial->data.len == 0 || (partial->seq == line->seq && ao_span_id_eq(&partial->writer, &line->writer)))
-            index++;
-        else
-            drop(f, index);
+    for (size_t i = 0; i < f->partial_count && f->partial_bytes + line->data.len > AO_PARTIALS_BYTES; i++) {
+        struct ao_partial *partial = &f->partials[i];
+        bool same = partial->seq == line->seq && ao_span_id_eq(&partial->writer, &line->writer);
+        if (partial->data.len && !same)
+            lose(f, partial, AO_ERR_LIMIT, ao_buf_str(&partial->data));
     }
 }
 
@@ -106,47 +123,51 @@ static void complete(struct ao_framer *f, struct ao_partial *partial)
     retire(f, partial);
 }
 
-/* 1 when the part is the one that must come next, 0 when it is to be ignored; else the record is lost. */
-static int check_order(struct ao_framer *f, struct ao_partial *partial, const struct ao_line *line, struct ao_str whole)
+/* False when the part is not the one that must come next: it is ignored, or the record is lost. */
+static bool is_next(struct ao_framer *f, struct ao_partial *partial, const struct ao_line *line, struct ao_str whole)
 {
     if (partial->lost)
-        return 0;
+        return false;
     if (line->of == partial->of && line->part == partial->next)
-        return 1;
+        return true;
     if (line->of == partial->of && line->part < partial->next) {
         ao_framer_bad(f, AO_ERR_TYPE, whole); /* once more what is there already */
-        return 0;
+        return false;
     }
     lose(f, partial, AO_ERR_NOTFOUND, whole);
-    return 0;
+    return false;
+}
+
+/* The part that must come next. */
+static void append(struct ao_framer *f, struct ao_partial *partial, const struct ao_line *line, struct ao_str whole)
+{
+    size_t before = partial->data.len;
+    int err = ao_json_unescape(line->data, &partial->data);
+    f->partial_bytes += partial->data.len - before;
+    partial->next++;
+    if (err == AO_ERR_NOMEM)
+        f->err = err;
+    if (err)
+        lose(f, partial, err, whole);
 }
 
 void ao_parts_add(struct ao_framer *f, const struct ao_line *line, struct ao_str whole)
 {
+    int err = AO_OK;
     make_room(f, line);
     struct ao_partial *partial = find(f, line);
     if (!partial)
-        partial = add(f, line);
+        partial = add(f, line, &err);
     if (!partial) {
-        f->err = AO_ERR_NOMEM;
-        ao_framer_bad(f, AO_ERR_NOMEM, whole);
+        f->err = err == AO_ERR_NOMEM ? err : f->err;
+        ao_framer_bad(f, err, whole);
         return;
     }
-    if (check_order(f, partial, line, whole)) {
-        size_t before = partial->data.len;
-        int err = ao_json_unescape(line->data, &partial->data);
-        f->partial_bytes += partial->data.len - before;
-        partial->next++;
-        if (err == AO_ERR_NOMEM)
-            f->err = err;
-        if (err)
-            lose(f, partial, err, whole);
-        else if (partial->next == partial->of) {
-            complete(f, partial);
-            return;
-        }
-    }
-    if (partial->lost && line->part + 1 == line->of)
+    if (is_next(f, partial, line, whole))
+        append(f, partial, line, whole);
+    if (!partial->lost && partial->next == partial->of)
+        complete(f, partial);
+    else if (partial->lost && line->part + 1 == line->of)
         retire(f, partial);
 }
 

@@ -270,6 +270,15 @@ static PyObject *mod_child_key(PyObject *module, PyObject *noargs)
     return PyUnicode_FromString(state->runtime->config.key);
 }
 
+static PyObject *mod_nudge(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    struct ao_state *state = ao_state_of(module);
+    if (state->runtime)
+        ao_emitter_nudge(&state->runtime->emitter);
+    Py_RETURN_NONE;
+}
+
 static PyObject *mod_use_scope(PyObject *module, PyObject *noargs)
 {
     (void)noargs;
@@ -323,6 +332,7 @@ static PyMethodDef module_methods[] = {
     {"_parse_traceparent", mod_parse_traceparent, METH_O, NULL},
     {"_options", mod_options, METH_NOARGS, NULL},
     {"_child_key", mod_child_key, METH_NOARGS, NULL},
+    {"_nudge", mod_nudge, METH_NOARGS, NULL},
     {"_use_scope", mod_use_scope, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -310,7 +310,8 @@ static void apply_keywords(struct ao_span *span, PyObject *const kw[AO_KW_COUNT]
         enum ao_span_text text;
     } texts[] = {
         {AO_KW_model, AO_TEXT_MODEL},     {AO_KW_session_id, AO_TEXT_SESSION},     {AO_KW_user_id, AO_TEXT_USER},
-        {AO_KW_id, AO_TEXT_TOOL_CALL},    {AO_KW_tool_call_id, AO_TEXT_TOOL_CALL},
+        {AO_KW_id, AO_TEXT_TOOL_CALL},    {AO_KW_tool_call_id, AO_TEXT_TOOL_CALL}, {AO_KW_session, AO_TEXT_SESSION},
+        {AO_KW_user, AO_TEXT_USER},
     };
     for (size_t i = 0; i < AO_ARRAY_LEN(texts); i++)
         if (kw[texts[i].keyword])

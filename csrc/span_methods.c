@@ -397,6 +397,14 @@ static PyObject *span_record(PyObject *self, PyObject *args)
     return PyBool_FromLong(err == AO_OK);
 }
 
+static PyObject *span_abandon(PyObject *self, PyObject *noargs)
+{
+    (void)noargs;
+    if (!as_span(self)->shared)
+        ao_span_finish(as_span(self), 0, true);
+    Py_RETURN_NONE;
+}
+
 static PyObject *span_withdraw(PyObject *self, PyObject *noargs)
 {
     (void)noargs;
@@ -453,6 +461,7 @@ PyMethodDef ao_span_methods[] = {
      "first_token($self, /, time=None)\n--\n\nThe first token arrived now (or at `time`, as end_time of end())."},
     {"_set", span_set, METH_VARARGS, NULL},
     {"_record", span_record, METH_VARARGS, NULL},
+    {"_abandon", span_abandon, METH_NOARGS, NULL},
     {"_withdraw", span_withdraw, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

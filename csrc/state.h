@@ -14,7 +14,7 @@ struct ao_span;
 /* Keywords that the span functions know; every other keyword is an attribute. */
 #define AO_KEYWORDS(X)                                                                         \
     X(name) X(type) X(input) X(output) X(metadata) X(metrics) X(tags) X(parent) X(start_time)  \
-    X(model) X(tool_call_id) X(session_id) X(user_id) X(id) X(reason)
+    X(model) X(tool_call_id) X(session_id) X(user_id) X(id) X(reason) X(session) X(user)
 
 enum ao_keyword {
 #define AO_KEYWORD_ENUM(word) AO_KW_##word,

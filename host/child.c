@@ -1,3 +1,6 @@
+/* pipe2, execvpe, F_SETPIPE_SZ */
+#define _GNU_SOURCE
+
 #include "host/child.h"
 
 #include <errno.h>

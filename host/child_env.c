@@ -1,3 +1,6 @@
+/* environ */
+#define _GNU_SOURCE
+
 #include "host/child_env.h"
 
 #include <unistd.h>

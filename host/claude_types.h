@@ -89,10 +89,10 @@ struct claude_session {
     uint64_t start, last;
     uint64_t turn_start, turns;
     bool turn_open, turn_busy;   /* busy: it has an llm or tool span */
-    bool turn_input;              /* told already */
     bool prompt_waits;           /* for the next turn */
     uint64_t prompt_time;
-    struct ao_buf question, prompt, answer; /* JSON: the first prompt, that of the turn, the latest text */
+    struct ao_buf question, answer; /* JSON: the first prompt of all, the latest text */
+    struct ao_buf prompt, asked;    /* JSON: the prompt that waits; that of the open turn, if not told */
     struct ao_buf facts;          /* JSON object for the agent span, until told */
     bool failed, ended; /* of the last turn: with an error; in order */
     char *error_type, *error_message;

@@ -26,7 +26,9 @@ extern const size_t host_command_count;
 int cmd_run(int argc, char **argv);
 int cmd_read(int argc, char **argv);
 int cmd_env(int argc, char **argv);
-extern const struct options_page run_page, read_page, env_page;
+int cmd_prices(int argc, char **argv);
+int cmd_upload(int argc, char **argv);
+extern const struct options_page run_page, read_page, env_page, prices_page, upload_page;
 
 /* NULL when there is none of this name. */
 const struct command *command_find(const char *name);

@@ -15,7 +15,6 @@ void bt_overflow_reset(struct braintrust *bt)
     ao_buf_release(&overflow->body);
     ao_buf_release(&overflow->objects);
     overflow->state = BT_OVERFLOW_NONE;
-    overflow->failures = 0;
 }
 
 void bt_overflow_give_up(struct braintrust *bt)
@@ -113,15 +112,14 @@ static void add_headers(const struct bt_upload *upload, struct http_request *req
         http_request_header(request, "x-ms-blob-type", AO_STR("BlockBlob"));
 }
 
-static void add_part(struct ao_buf *out, const char *name, const char *more)
+static void begin_part(struct ao_buf *out, const char *name)
 {
     ao_buf_add_cstr(out, "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"");
     ao_buf_add_cstr(out, name);
-    ao_buf_add_cstr(out, "\"");
-    ao_buf_add_cstr(out, more);
-    ao_buf_add_cstr(out, "\r\n\r\n");
+    ao_buf_add_char(out, '"');
 }
 
+/* JSON has no raw line break inside a string: the body cannot hold the boundary at the beginning of a line. */
 static void add_form(const struct bt_overflow *overflow, struct http_request *request)
 {
     const struct ao_buf *fields = &overflow->upload.fields;
@@ -130,13 +128,14 @@ static void add_form(const struct bt_overflow *overflow, struct http_request *re
     for (size_t at = 0; at < fields->len;) {
         const char *name = fields->data + at;
         const char *value = name + strlen(name) + 1;
-        add_part(out, name, "");
+        begin_part(out, name);
+        ao_buf_add_cstr(out, "\r\n\r\n");
         ao_buf_add_cstr(out, value);
         ao_buf_add_cstr(out, "\r\n");
         at += strlen(name) + strlen(value) + 2;
     }
-    add_part(out, "file", "; filename=\"logs3.json\"\r\nContent-Type: ");
-    out->len -= out->err ? 0 : 4; /* the type goes on this line */
+    begin_part(out, "file");
+    ao_buf_add_cstr(out, "; filename=\"logs3.json\"\r\nContent-Type: ");
     ao_buf_add_cstr(out, type ? type : "application/json");
     ao_buf_add_cstr(out, "\r\n\r\n");
     ao_buf_add_str(out, ao_buf_str(&overflow->body));
@@ -179,27 +178,22 @@ void bt_overflow_reference(struct braintrust *bt, struct http_request *request)
 /* Twice is enough: a cut row is better than one that never arrives. */
 static enum verdict failed(struct braintrust *bt, const struct http_reply *reply)
 {
-    unsigned failures = bt->overflow.failures + 1;
-    if (bt_is_transient(reply)) {
-        bt_overflow_reset(bt);
+    bt_overflow_reset(bt);
+    if (bt_is_transient(reply))
         return VERDICT_RETRY;
-    }
-    if (failures >= TRIES_MAX || reply->status == 404 || reply->status == 405) {
-        bt_set_problem(bt, text_format("Braintrust takes no large uploads (status %ld): large rows are cut",
+    if (++bt->overflow.failures >= TRIES_MAX || reply->status == 404 || reply->status == 405) {
+        bt_set_problem(bt, text_format("takes no large uploads (status %ld): large rows are cut",
                                        reply->status));
         bt_overflow_give_up(bt);
-        return VERDICT_DONE;
     }
-    bt_overflow_reset(bt);
-    bt->overflow.failures = failures;
     return VERDICT_DONE;
 }
 
 enum verdict bt_overflow_asked(struct braintrust *bt, const struct http_reply *reply)
 {
     bool success = reply->status >= 200 && reply->status < 300;
-    if (reply->status == 401 || reply->status == 403) {
-        bt_set_problem(bt, text_format("Braintrust refuses the API key (status %ld): check BRAINTRUST_API_KEY",
+    if (reply->status == 401) {
+        bt_set_problem(bt, text_format("refuses the API key (status %ld): check BRAINTRUST_API_KEY",
                                        reply->status));
         return VERDICT_STOP;
     }

@@ -98,13 +98,13 @@ static enum verdict stop(struct braintrust *bt, char *sentence)
 
 static enum verdict garbled(struct braintrust *bt, const char *url)
 {
-    bt_set_problem(bt, text_format("Braintrust: %s answers with something else than Braintrust would", url));
+    bt_set_problem(bt, text_format("%s answers with something that Braintrust would not: check the URL", url));
     return VERDICT_RETRY;
 }
 
 static enum verdict bad_key(struct braintrust *bt, const struct http_reply *reply)
 {
-    return stop(bt, text_format("Braintrust refuses the API key (status %ld): check BRAINTRUST_API_KEY", reply->status));
+    return stop(bt, text_format("refuses the API key (status %ld): check BRAINTRUST_API_KEY", reply->status));
 }
 
 static void take(char **slot, char **value)
@@ -123,9 +123,9 @@ static enum verdict unknown_org(struct braintrust *bt, const struct ao_buf *name
     ao_buf_release(&shown);
     enum verdict verdict =
         bt->wanted_org
-            ? stop(bt, text_format("Braintrust: the API key belongs to no organisation '%s' (it has: %s): check "
+            ? stop(bt, text_format("the API key belongs to no organisation '%s' (it has: %s): check "
                                    "BRAINTRUST_ORG_NAME", bt->wanted_org, list && *list ? list : "none"))
-            : stop(bt, text_format("Braintrust: the API key belongs to no organisation: check BRAINTRUST_API_KEY"));
+            : stop(bt, text_format("the API key belongs to no organisation: check BRAINTRUST_API_KEY"));
     ao_free(list);
     return verdict;
 }
@@ -142,7 +142,7 @@ static enum verdict logged_in(struct braintrust *bt, const struct http_reply *re
     }
     if (!is_success(reply)) {
         char *excerpt = bt_excerpt(bt, reply);
-        char *text = text_format("Braintrust: the login at %s is refused with status %ld%s", bt->app_url, reply->status,
+        char *text = text_format("the login at %s is refused with status %ld%s", bt->app_url, reply->status,
                                  excerpt ? excerpt : "");
         ao_free(excerpt);
         return stop(bt, text);
@@ -172,7 +172,7 @@ static enum verdict project_refused(struct braintrust *bt, const struct http_rep
     struct bt_target *target = &bt->targets[bt->wanted];
     char *excerpt = bt_excerpt(bt, reply);
     bool own = bt->wanted == 0;
-    char *text = text_format("Braintrust refuses the project '%s' (status %ld)%s%s", target->name, reply->status,
+    char *text = text_format("refuses the project '%s' (status %ld)%s%s", target->name, reply->status,
                              excerpt ? excerpt : "",
                              own ? ": check BRAINTRUST_PROJECT_NAME and the API key's rights"
                                  : ": its rows go to the project of the settings");

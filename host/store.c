@@ -84,8 +84,17 @@ const char *store_path(const struct store *store)
 
 /* ---- statements ---- */
 
+int store_check_group(struct store *store)
+{
+    if (store->grouped && sqlite3_get_autocommit(store->db))
+        return store_refuse(store, AO_ERR_IO, "what was to be written together was undone after an error");
+    return AO_OK;
+}
+
 sqlite3_stmt *store_take(struct store *store, enum store_stmt which, int *ret_err)
 {
+    if ((*ret_err = store_check_group(store)) != AO_OK)
+        return NULL;
     sqlite3_stmt *kept = store->stmts[which];
     if (kept) {
         store->stmts[which] = NULL;
@@ -150,32 +159,27 @@ static int run_plain(struct store *store, enum store_stmt which, const char *doi
 
 int store_begin(struct store *store)
 {
-    if (!sqlite3_get_autocommit(store->db))
+    if (store->grouped)
         return store_refuse(store, AO_ERR_USAGE, "a transaction is open already");
-    return run_plain(store, STMT_BEGIN, "cannot begin to write");
+    int err = run_plain(store, STMT_BEGIN, "cannot begin to write");
+    store->grouped = !err;
+    return err;
 }
 
 int store_commit(struct store *store)
 {
-    /* SQLite itself rolls back when a write inside the group failed badly (full disk, I/O). */
-    if (sqlite3_get_autocommit(store->db))
-        return store_refuse(store, AO_ERR_IO, "what was to be written together was undone after an error");
+    if (!store->grouped)
+        return store_refuse(store, AO_ERR_USAGE, "no transaction is open");
     int err = run_plain(store, STMT_COMMIT, "cannot write");
     if (err)
         store_rollback(store);
+    store->grouped = false;
     return err;
 }
 
 void store_rollback(struct store *store)
 {
-    if (sqlite3_get_autocommit(store->db))
-        return;
-    int ignored;
-    sqlite3_stmt *stmt = store_take(store, STMT_ROLLBACK, &ignored);
-    if (stmt) {
-        sqlite3_step(stmt);
-        store_give(store, STMT_ROLLBACK, stmt);
-    }
+    store->grouped = false;
     if (!sqlite3_get_autocommit(store->db))
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 }

@@ -60,11 +60,14 @@ static int replace_costs(struct store *store, const struct ao_trace_id *trace_id
 int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items, size_t count)
 {
     /* Inside the caller's transaction a savepoint, so that a failure half way leaves the old items. */
-    bool nested = !sqlite3_get_autocommit(store->db);
+    bool nested = store->grouped;
+    int err = store_check_group(store);
+    if (err)
+        return err;
     int rc = sqlite3_exec(store->db, nested ? "SAVEPOINT costs" : "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
         return store_fail(store, rc, "cannot write the costs");
-    int err = replace_costs(store, trace_id, items, count);
+    err = replace_costs(store, trace_id, items, count);
     if (!err) {
         rc = sqlite3_exec(store->db, nested ? "RELEASE costs" : "COMMIT", NULL, NULL, NULL);
         err = rc == SQLITE_OK ? AO_OK : store_fail(store, rc, "cannot write the costs");

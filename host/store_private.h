@@ -18,7 +18,6 @@
 enum store_stmt {
     STMT_BEGIN,
     STMT_COMMIT,
-    STMT_ROLLBACK,
     STMT_PUT_RUN,
     STMT_RUN_LAST,
     STMT_RUN_BY_ID,
@@ -27,6 +26,7 @@ enum store_stmt {
     STMT_RUN_EACH,
     STMT_PUT_SPAN,
     STMT_SPAN_EACH,
+    STMT_SPAN_BY_ID,
     STMT_SPAN_BY_ROW,
     STMT_PUT_EVENT,
     STMT_EVENT_EACH,
@@ -54,6 +54,7 @@ struct store {
     sqlite3 *db;
     char *path; /* as it was given */
     enum store_mode mode;
+    bool grouped;    /* between store_begin and the end of the group */
     int wal_checked; /* pages of the write-ahead log when it was last moved into the database */
     sqlite3_stmt *stmts[STMT_COUNT];
     char error[STORE_ERROR_MAX];
@@ -93,6 +94,8 @@ struct binder {
     int rc;
 };
 
+/* After an error SQLite may have undone the group: AO_ERR_IO until it is ended, so that no part of it goes in alone. */
+int store_check_group(struct store *store);
 /* Runs a statement that yields no rows, gives it back, and returns the code (a failed binding's too). */
 int store_run_bound(struct store *store, enum store_stmt which, const struct binder *b, const char *doing);
 /* For each row; 0 goes on, 1 stops, a negative code stops and is returned (its sentence is kept). Gives the statement back. */

@@ -134,6 +134,29 @@ int store_each_span(struct store *store, const struct ao_trace_id *trace_id, sto
     return store_each_row(store, STMT_SPAN_EACH, &b, give_span, &each, "cannot read the spans");
 }
 
+static int keep_span(void *user, sqlite3_stmt *stmt)
+{
+    struct span **found = user;
+    int err = store_read_span(stmt, *found);
+    if (!err)
+        *found = NULL;
+    return err;
+}
+
+int store_get_span(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *span_id,
+                   struct span *ret_span)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_SPAN_BY_ID, &err)};
+    if (!b.stmt)
+        return err;
+    bind_trace(&b, trace_id);
+    bind_span(&b, span_id);
+    struct span *wanted = ret_span;
+    err = store_each_row(store, STMT_SPAN_BY_ID, &b, keep_span, &wanted, "cannot read a span");
+    return err ? err : wanted ? AO_ERR_NOTFOUND : AO_OK;
+}
+
 /* ---- events ---- */
 
 int store_put_event(struct store *store, const struct span_event *event)

@@ -43,7 +43,6 @@
 const char *const store_sql[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
-    [STMT_ROLLBACK] = "ROLLBACK",
 
     [STMT_PUT_RUN] = "INSERT INTO runs(trace_id" RUN_COLUMNS(NAME) ") VALUES(?" RUN_COLUMNS(HOLE) ")"
                      " ON CONFLICT(trace_id) DO UPDATE SET status=excluded.status" RUN_COLUMNS(SAME),
@@ -56,9 +55,13 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_PUT_SPAN] = "INSERT INTO spans(trace_id, span_id" SPAN_COLUMNS(NAME) ") VALUES(?, ?" SPAN_COLUMNS(HOLE) ")"
                       " ON CONFLICT(trace_id, span_id) DO UPDATE SET status=excluded.status" SPAN_COLUMNS(SAME),
     [STMT_SPAN_EACH] = SPAN_SELECT " WHERE s.trace_id = ? ORDER BY s.start, s.id",
+    [STMT_SPAN_BY_ID] = SPAN_SELECT " WHERE s.trace_id = ? AND s.span_id = ?",
     [STMT_SPAN_BY_ROW] = SPAN_SELECT " WHERE s.id = ?",
 
-    [STMT_PUT_EVENT] = "INSERT INTO events(trace_id, span_id, time, bytes, name, attributes) VALUES(?, ?, ?, ?, ?, ?)",
+    /* Reading the same source again brings the same events: they are there already. */
+    [STMT_PUT_EVENT] = "INSERT INTO events(trace_id, span_id, time, bytes, name, attributes)"
+                       " SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM events"
+                       " WHERE trace_id = ?1 AND time = ?3 AND span_id IS ?2 AND name IS ?5 AND attributes IS ?6)",
     [STMT_EVENT_EACH] = EVENT_SELECT " WHERE trace_id = ? ORDER BY time, id",
     [STMT_EVENT_BY_ROW] = EVENT_SELECT " WHERE id = ?",
 

@@ -33,7 +33,10 @@ enum upload_news {
     UPLOAD_REMARK,    /* something worth knowing that stops nothing */
 };
 
-/* `sentence` holds excerpts of replies in printable ASCII, and no secret. Called from step and drain. */
+/*
+ * `sentence` has the sink as its unspoken subject ("cannot be reached: ..."); it holds excerpts of replies
+ * in printable ASCII, and no secret. Called from step and drain.
+ */
 typedef void upload_news_fn(void *user, const char *sink, enum upload_news news, const char *sentence);
 
 struct upload_config {

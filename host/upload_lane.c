@@ -145,7 +145,7 @@ static bool submit(struct lane *lane, enum lane_phase phase, http_done_fn *done)
         lane->phase = phase;
     } else if (err == AO_ERR_SYNTAX) {
         ao_free(lane->problem);
-        lane->problem = text_format("%s: a request could not be made: check the URLs in its settings", lane->sink->name);
+        lane->problem = text_format("a request cannot be made: check the URLs in the settings");
         lane_stop(lane);
     } else {
         lane_fail(lane, -1, "a request could not be started");

@@ -19,9 +19,9 @@ static void describe(struct lane *lane, const struct http_reply *reply)
     if (lane->problem || !reply)
         return;
     if (reply->status)
-        lane->problem = text_format("%s answers with status %ld", lane->sink->name, reply->status);
+        lane->problem = text_format("answers with status %ld", reply->status);
     else
-        lane->problem = text_format("%s cannot be reached: %s", lane->sink->name, reply->error ? reply->error : "no reply");
+        lane->problem = text_format("cannot be reached: %s", reply->error ? reply->error : "no reply");
 }
 
 /* Exponential with full jitter: clients that failed together do not come back together. */
@@ -64,7 +64,7 @@ void lane_fail(struct lane *lane, int64_t retry_after, const char *sentence)
 static void recover(struct lane *lane)
 {
     if (lane->failures)
-        lane_tell(lane, UPLOAD_RECOVERED, "");
+        lane_tell(lane, UPLOAD_RECOVERED, "works again");
     lane->failures = 0;
     ao_free(lane->problem);
     lane->problem = NULL;

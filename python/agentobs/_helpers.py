@@ -231,8 +231,7 @@ def get_span_context(span):
 
 
 def export(span):
-    flags = 3 if span.sampled else 2
-    return f"00-{span.trace_id}-{span.span_id}-{flags:02x}"
+    return get_span_context(span).traceparent
 
 
 def parent_ids(parent):

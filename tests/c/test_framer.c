@@ -1,17 +1,12 @@
 /* The framer: hostile streams, cut at every place. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 
 #include <cmocka.h>
 
 #include "core/framer.h"
-#include "core/id.h"
-#include "core/json.h"
-#include "core/record.h"
 #include "framer_bench.h"
-#include "torture.h"
 
 #define R1 MARK ",\"kind\":\"bye\",\"seq\":1}"
 #define R2 MARK ",\"kind\":\"bye\",\"seq\":2}"
