@@ -170,10 +170,16 @@ int ao_emitter_put_end(struct ao_emitter *emitter, const struct ao_record *recor
     return err;
 }
 
-bool ao_emitter_withdraw(struct ao_emitter *emitter, const struct ao_ticket *ticket)
+bool ao_emitter_withdraw(struct ao_emitter *emitter, const struct ao_ticket *ticket, struct ao_buf *out)
 {
+    struct ao_record record;
     pthread_mutex_lock(&emitter->lock);
     bool done = ticket->valid && ao_ring_withdraw(&emitter->ring, ticket->pos);
+    if (done) {
+        uint64_t pos = ticket->pos;
+        ao_item_unpack(ao_ring_item(&emitter->ring, &pos, UINT64_MAX), &record);
+        ao_record_encode(&record, out);
+    }
     pthread_mutex_unlock(&emitter->lock);
     return done;
 }

@@ -137,8 +137,8 @@ int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, u
 /* The same for a span's end; joined with the start at `ticket` when that has not been sent yet. */
 int ao_emitter_put_end(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
                        const struct ao_ticket *ticket);
-/* Takes a start back. False when it was sent already. */
-bool ao_emitter_withdraw(struct ao_emitter *emitter, const struct ao_ticket *ticket);
+/* Takes a start back; appends what it said as JSON. False when it was sent already. */
+bool ao_emitter_withdraw(struct ao_emitter *emitter, const struct ao_ticket *ticket, struct ao_buf *out);
 /* Wakes the writer. */
 void ao_emitter_nudge(struct ao_emitter *emitter);
 

@@ -212,9 +212,31 @@ static PyObject *span_export(PyObject *self, PyObject *args)
     return delegate(self, "export", args, NULL);
 }
 
+/*
+ * A decorator: this span was never meant to be, and is taken back before anything else. agentobs._helpers makes the
+ * wrapper from what its start said.
+ */
 PyObject *ao_span_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    return delegate(self, "decorate", args, kwargs);
+    struct ao_span *span = as_span(self);
+    struct ao_buf said;
+    PyObject *function;
+    if ((kwargs && PyDict_GET_SIZE(kwargs)) || !PyArg_ParseTuple(args, "O:decorator", &function))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "a span decorates one function");
+    ao_buf_init(&said, AO_RECORD_MAX);
+    if (span->recording && ao_emitter_withdraw(&span->state->runtime->emitter, &span->ticket, &said)) {
+        span->generation--; /* ends without a record */
+        ao_span_finish(span, 0, false);
+    }
+    PyObject *text = PyUnicode_DecodeASCII(said.len ? said.data : "", (Py_ssize_t)said.len, NULL);
+    ao_buf_release(&said);
+    PyObject *both = text ? PyTuple_Pack(2, text, function) : NULL;
+    PyObject *wrapped = both ? delegate(self, "decorate", both, NULL) : NULL;
+    Py_XDECREF(both);
+    Py_XDECREF(text);
+    if (wrapped == Py_None)
+        Py_SETREF(wrapped, Py_NewRef(function)); /* no memory for a wrapper: better the function itself than nothing */
+    return wrapped;
 }
 
 /* ---- with ---- */
@@ -405,18 +427,6 @@ static PyObject *span_abandon(PyObject *self, PyObject *noargs)
     Py_RETURN_NONE;
 }
 
-static PyObject *span_withdraw(PyObject *self, PyObject *noargs)
-{
-    (void)noargs;
-    struct ao_span *span = as_span(self);
-    bool done = span->recording && ao_emitter_withdraw(&span->state->runtime->emitter, &span->ticket);
-    if (done) {
-        span->generation--; /* ends without a record */
-        ao_span_finish(span, 0, false);
-    }
-    return PyBool_FromLong(done);
-}
-
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 
 PyMethodDef ao_span_methods[] = {
@@ -462,7 +472,6 @@ PyMethodDef ao_span_methods[] = {
     {"_set", span_set, METH_VARARGS, NULL},
     {"_record", span_record, METH_VARARGS, NULL},
     {"_abandon", span_abandon, METH_NOARGS, NULL},
-    {"_withdraw", span_withdraw, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

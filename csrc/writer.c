@@ -13,6 +13,11 @@
 #define BATCH_BYTES (64u * 1024)
 /* After so many empty ticks the writer sleeps until it is woken. */
 #define IDLE_TICKS 10u
+/*
+ * A start so young may still be taken back (a span that turns out to be a decorator), or get its end: it waits, and
+ * what comes behind it too.
+ */
+#define GRACE_NS UINT64_C(200000)
 /* Buffers that one huge record blew up are given back. */
 #define BUF_KEEP (256u * 1024)
 
@@ -181,13 +186,29 @@ static void send_item(struct ao_emitter *e, struct ao_item *item)
         send_record(e, &end);
 }
 
-/* Sends what lies between tail and head, a batch at most; returns the new tail. */
-static uint64_t send_batch(struct ao_emitter *e, uint64_t tail, uint64_t head)
+_Static_assert(AO_FIELD_time == AO_FIELD_seq + 1 && AO_FIELD_seq == AO_FIELD_writer + 1,
+               "the time is the first field of an item: the writer adds the others");
+
+static bool is_young(const struct ao_item *item, uint64_t now)
+{
+    uint64_t time;
+    if (item->kind != AO_KIND_SPAN_START || atomic_load(&item->link) != AO_LINK_NONE)
+        return false;
+    memcpy(&time, item + 1, sizeof(time));
+    return now - time < GRACE_NS;
+}
+
+/* Sends what lies between tail and head, a batch at most, up to the first young start; returns the new tail. */
+static uint64_t send_batch(struct ao_emitter *e, uint64_t tail, uint64_t head, uint64_t now, bool *ret_young)
 {
     uint64_t limit = tail + BATCH_BYTES;
     struct ao_item *item;
     while (tail < limit && (item = ao_ring_item(&e->ring, &tail, head))) {
         uint32_t size = item->size;
+        if (now && is_young(item, now)) {
+            *ret_young = true;
+            break;
+        }
         send_item(e, item);
         tail += size;
     }
@@ -195,17 +216,23 @@ static uint64_t send_batch(struct ao_emitter *e, uint64_t tail, uint64_t head)
     return tail;
 }
 
-/* Sends what lay in the ring when it was called. True when there was something. */
-static bool drain(struct ao_emitter *e)
+struct drained {
+    bool any;
+    bool young; /* stopped at a young start */
+};
+
+/* Sends what lay in the ring when it was called. */
+static struct drained drain(struct ao_emitter *e)
 {
     pthread_mutex_lock(&e->lock);
     uint64_t tail = e->ring.tail;
     uint64_t head = e->ring.head;
+    uint64_t now = e->closing ? 0 : ao_clock_now(e->clock);
     e->urgent = false;
     pthread_mutex_unlock(&e->lock);
-    bool any = tail < head;
-    while (tail < head) {
-        tail = send_batch(e, tail, head);
+    struct drained drained = {.any = tail < head};
+    while (tail < head && !drained.young) {
+        tail = send_batch(e, tail, head, now, &drained.young);
         pthread_mutex_lock(&e->lock);
         e->ring.tail = tail;
         if (tail == e->ring.head)
@@ -214,7 +241,7 @@ static bool drain(struct ao_emitter *e)
         pthread_cond_broadcast(&e->done);
         pthread_mutex_unlock(&e->lock);
     }
-    return any;
+    return drained;
 }
 
 static void trim(struct ao_buf *buf)
@@ -243,7 +270,7 @@ static void say_bye(struct ao_emitter *e)
 }
 
 /* Waits for work: a tick while there was some lately, else until woken. False when it is time to end. */
-static bool wait_for_work(struct ao_emitter *e, unsigned *idle)
+static bool wait_for_work(struct ao_emitter *e, unsigned *idle, bool young)
 {
     pthread_mutex_lock(&e->lock);
     if (*idle >= IDLE_TICKS && e->ring.tail == e->ring.head) {
@@ -253,10 +280,10 @@ static bool wait_for_work(struct ao_emitter *e, unsigned *idle)
         e->sleeping = false;
         *idle = 0;
     }
-    uint64_t until = ao_mono_now() + e->config.tick_ns;
+    uint64_t until = ao_mono_now() + (young ? GRACE_NS : e->config.tick_ns);
     struct timespec deadline = {.tv_sec = (time_t)(until / NS_PER_SECOND), .tv_nsec = (long)(until % NS_PER_SECOND)};
     int err = 0;
-    while (!e->urgent && !e->closing && err != ETIMEDOUT)
+    while ((!e->urgent || young) && !e->closing && err != ETIMEDOUT)
         err = pthread_cond_timedwait(&e->wake, &e->lock, &deadline);
     bool end = e->closing && e->ring.tail == e->ring.head;
     pthread_mutex_unlock(&e->lock);
@@ -270,9 +297,10 @@ void *ao_writer_main(void *arg)
     int err = ao_outfd_open(&e->out);
     if (err)
         disable(e, err);
-    drain(e); /* the hello goes out at once */
-    while (wait_for_work(e, &idle)) {
-        idle = drain(e) ? 0 : idle + 1;
+    struct drained drained = drain(e); /* the hello goes out at once */
+    while (wait_for_work(e, &idle, drained.young)) {
+        drained = drain(e);
+        idle = drained.any ? 0 : idle + 1;
         ao_clock_check(e->clock);
         trim(&e->framed);
         ao_buf_clear(&e->json);

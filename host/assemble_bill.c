@@ -178,6 +178,10 @@ static int fill_e2b_item(struct assembly *a, struct cost_item *out)
         .time = a->config.start,
         .cost_pusd = a->e2b.cost.total,
         .seconds_ns = a->e2b.lifetime_ns,
+        .cpu_pusd = a->e2b.cost.cpu,
+        .memory_pusd = a->e2b.cost.memory,
+        .vcpus = a->e2b.vcpus,
+        .memory_mib = a->e2b.memory_mib,
     };
     int err = assembly_keep(a, &out->kind, AO_STR("e2b"));
     if (!err)

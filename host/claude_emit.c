@@ -206,6 +206,13 @@ void claude_keep(struct claude_tree *tree, char **target, struct ao_str text)
     *target = copy;
 }
 
+void claude_replace(struct claude_tree *tree, char **target, struct ao_str text)
+{
+    ao_free(*target);
+    *target = NULL;
+    claude_keep(tree, target, text);
+}
+
 void claude_say(struct claude_tree *tree, struct ao_str utf8)
 {
     if (tree->config->text && utf8.len)

@@ -4,6 +4,7 @@
 #include "host/claude_tree.h"
 
 #define SYNTHETIC "<synthetic>" /* the model of Claude Code's own notices */
+#define OUTPUT_OPEN "{\"role\":\"assistant\",\"content\":["
 
 /* ---- usage ---- */
 
@@ -133,6 +134,7 @@ static void llm_start(struct claude_tree *tree, struct claude_thread *thread)
         AO_SET(&record, session_id, ao_str_from(thread->session->id));
     if (thread->input.len) {
         ao_buf_add_char(&thread->input, ']');
+        tree->held++;
         if (!ao_buf_err(&thread->input))
             AO_SET(&record, input, ao_buf_str(&thread->input));
     }
@@ -186,7 +188,7 @@ static void hold_streamed(struct claude_tree *tree, struct claude_llm *llm)
             first = llm->blocks.list[i].index < first ? llm->blocks.list[i].index : first;
         int err = claude_blocks_stop(&llm->blocks, first, &block);
         claude_tree_fail(tree, err);
-        if (!err && !claude_hold_text(tree, &llm->output, AO_STR("{\"role\":\"assistant\",\"content\":["), ao_buf_str(&block)))
+        if (!err && !claude_hold_text(tree, &llm->output, AO_STR(OUTPUT_OPEN), ao_buf_str(&block)))
             llm->omitted += block.len;
         ao_buf_release(&block);
     }
@@ -221,6 +223,7 @@ void claude_llm_close(struct claude_tree *tree, struct claude_thread *thread, bo
     AO_SET(&record, end, llm->last > llm->start ? llm->last : llm->start);
     if (llm->output.len) {
         ao_buf_add_cstr(&llm->output, "]}");
+        tree->held += 2;
         if (!ao_buf_err(&llm->output))
             AO_SET(&record, output, ao_buf_str(&llm->output));
     }
@@ -290,7 +293,7 @@ static void take_block(struct claude_tree *tree, struct claude_thread *thread, y
 {
     struct ao_str type = claude_str(block, "type");
     struct claude_llm *llm = thread->llm;
-    if (llm && !claude_hold(tree, &llm->output, AO_STR("{\"role\":\"assistant\",\"content\":["), block))
+    if (llm && !claude_hold(tree, &llm->output, AO_STR(OUTPUT_OPEN), block))
         llm->omitted++;
     if (ao_str_eq_c(type, "tool_use")) {
         claude_tool_use(tree, thread, block, time);
@@ -313,7 +316,7 @@ static void take_plain(struct claude_tree *tree, struct claude_thread *thread, s
     ao_jw_key_str(&w, "text", text);
     ao_jw_object_end(&w);
     if (ao_buf_err(&json) ||
-        !claude_hold_text(tree, &llm->output, AO_STR("{\"role\":\"assistant\",\"content\":["), ao_buf_str(&json)))
+        !claude_hold_text(tree, &llm->output, AO_STR(OUTPUT_OPEN), ao_buf_str(&json)))
         llm->omitted += text.len;
     ao_buf_release(&json);
     keep_answer(tree, thread, text);
@@ -350,12 +353,12 @@ static void fail_llm(struct claude_tree *tree, struct claude_thread *thread, str
 {
     struct claude_llm *llm = thread->llm;
     struct claude_session *session = thread->kind == CLAUDE_MAIN ? thread->session : NULL;
-    claude_keep(tree, &llm->error_type, type);
-    claude_keep(tree, &llm->error_message, message);
+    claude_replace(tree, &llm->error_type, type);
+    claude_replace(tree, &llm->error_message, message);
     if (session) {
         session->failed = true;
-        claude_keep(tree, &session->error_type, type);
-        claude_keep(tree, &session->error_message, message);
+        claude_replace(tree, &session->error_type, type);
+        claude_replace(tree, &session->error_message, message);
     }
 }
 
@@ -437,7 +440,7 @@ static void content_block(struct claude_tree *tree, struct claude_thread *thread
         keep_answer(tree, thread, claude_blocks_text(&llm->blocks, index));
         ao_buf_init(&block, AO_RECORD_MAX * 2u);
         int err = claude_blocks_stop(&llm->blocks, index, &block);
-        if (!err && !claude_hold_text(tree, &llm->output, AO_STR("{\"role\":\"assistant\",\"content\":["), ao_buf_str(&block)))
+        if (!err && !claude_hold_text(tree, &llm->output, AO_STR(OUTPUT_OPEN), ao_buf_str(&block)))
             llm->omitted += block.len;
         claude_tree_fail(tree, err == AO_ERR_NOTFOUND ? AO_OK : err);
         ao_buf_release(&block);

@@ -295,7 +295,7 @@ void claude_turn_close(struct claude_tree *tree, struct claude_session *session,
     session->ended = !told->unfinished;
     session->failed = ao_str_eq_c(told->status, "error");
     if (session->failed && told != &own) {
-        claude_keep(tree, &session->error_type, told->error_type);
-        claude_keep(tree, &session->error_message, told->error_message);
+        claude_replace(tree, &session->error_type, told->error_type);
+        claude_replace(tree, &session->error_message, told->error_message);
     }
 }

@@ -42,8 +42,9 @@ void claude_facts(struct claude_tree *tree, struct claude_session *session, yyjs
 bool claude_hold(struct claude_tree *tree, struct ao_buf *list, struct ao_str open, yyjson_val *value);
 bool claude_hold_text(struct claude_tree *tree, struct ao_buf *list, struct ao_str open, struct ao_str json);
 void claude_drop(struct claude_tree *tree, struct ao_buf *list);
-/* Replaces *target by a copy; absent text leaves it. */
+/* Replaces *target by a copy of at most AO_NAME_MAX bytes; absent text leaves it. */
 void claude_keep(struct claude_tree *tree, char **target, struct ao_str text);
+void claude_replace(struct claude_tree *tree, char **target, struct ao_str text); /* absent text empties it */
 /* For people, when the configuration asks for it. */
 void claude_say(struct claude_tree *tree, struct ao_str utf8);
 

@@ -29,7 +29,8 @@ struct upload_options {
 
 static const struct option_spec upload_specs[] = {
     OPTIONS_STORE(struct upload_options, store),
-    {"sink", 0, OPTION_TEXT, offsetof(struct upload_options, sink), "NAME", NULL, NULL, "only this one (default: all that are on)"},
+    {"sink", 0, OPTION_TEXT, offsetof(struct upload_options, sink), "NAME", NULL, NULL,
+     "only this one (default: all that are on)"},
     {"all", 0, OPTION_FLAG, offsetof(struct upload_options, all), NULL, NULL, NULL,
      "all that the store holds, not only what is pending"},
     {"since", 0, OPTION_TIME, offsetof(struct upload_options, since), "TIME", NULL, NULL,
@@ -145,12 +146,12 @@ static int conclude(struct upload_run *run)
         if (good && run->options->quiet)
             continue;
         char *line = status.pending == UINT64_MAX
-                         ? text_format("%s: %llu sent, %llu refused; the store cannot tell what is pending", status.sink,
-                                       (unsigned long long)status.delivered, (unsigned long long)status.rejected)
-                         : text_format("%s: %llu sent, %llu pending, %llu refused%s%s", status.sink,
+                         ? text_format("%s: %llu sent, %llu refused; the store cannot tell what is pending",
+                                       status.sink, (unsigned long long)status.delivered,
+                                       (unsigned long long)status.rejected)
+                         : text_format("%s: %llu sent, %llu pending, %llu refused", status.sink,
                                        (unsigned long long)status.delivered, (unsigned long long)status.pending,
-                                       (unsigned long long)status.rejected, good || !status.problem ? "" : "; it ",
-                                       good || !status.problem ? "" : status.problem);
+                                       (unsigned long long)status.rejected);
         if (line)
             console_say_text(line);
         ao_free(line);
@@ -165,7 +166,7 @@ static int refuse(char *sentence, int err)
 {
     console_say_text(sentence ? sentence : ao_err_text(err));
     ao_free(sentence);
-    return err == AO_ERR_NOMEM || err == AO_ERR_IO ? AO_EXIT_FAILURE : AO_EXIT_USAGE;
+    return err == AO_ERR_NOMEM ? AO_EXIT_FAILURE : AO_EXIT_USAGE;
 }
 
 /* AO_ERR_NOTFOUND when there is no store yet: it is not made for an upload. */
@@ -186,6 +187,17 @@ static int open_store(struct upload_run *run, char **ret_error)
     return err;
 }
 
+/* What was recorded before a sink was first used is sent only when asked for. */
+static void hint_backfill(const struct upload_run *run, const struct sink_kind *kind)
+{
+    struct cursor cursor;
+    int err = store_get_cursor(run->store, kind->name, &cursor);
+    if (err == AO_OK)
+        cursor_release(&cursor);
+    else if (err == AO_ERR_NOTFOUND && !run->options->all && !run->options->since)
+        console_say("%s is new here: upload --all or --since TIME sends what was recorded before", kind->name);
+}
+
 static int add_sink(struct upload_run *run, const struct sink_kind *kind, char **ret_error)
 {
     const struct upload_options *options = run->options;
@@ -195,6 +207,7 @@ static int add_sink(struct upload_run *run, const struct sink_kind *kind, char *
     int err = kind->make(run->config, &sink, ret_error);
     if (err)
         return err;
+    hint_backfill(run, kind);
     err = uploader_add(run->uploader, sink, kind->timeout_ms(run->config), &backfill);
     if (!err && options->retry_rejected)
         err = store_requeue(run->store, kind->name, &count);

@@ -33,7 +33,6 @@ int price_no_memory(struct price_reader *r)
     return r->err;
 }
 
-/* Goes down into a member; the result is for path_up. */
 size_t price_path_down(struct price_reader *r, const char *key)
 {
     size_t len = strlen(r->path);
@@ -53,7 +52,6 @@ void price_path_up(struct price_reader *r, size_t len)
     r->path[len] = '\0';
 }
 
-/* Untrusted text in a message: printable and short. */
 const char *price_shown(const char *text, char out[64])
 {
     size_t i = 0;
@@ -96,10 +94,14 @@ yyjson_doc *price_read_json(struct price_reader *r, struct ao_str json)
     return doc;
 }
 
-/*
- * The members of an object by a list of known keys ("key!" is required); found[i]
- * is NULL where a key is absent. Unknown and repeated keys fail.
- */
+/* "name!" in the list stands for the key "name". */
+static bool is_key(const char *listed, const char *name, size_t len)
+{
+    size_t listed_len = strlen(listed);
+    listed_len -= listed[listed_len - 1] == '!';
+    return len == listed_len && memcmp(listed, name, len) == 0;
+}
+
 int price_members(struct price_reader *r, yyjson_val *object, const char *const *keys, size_t count, yyjson_val **found)
 {
     char text[64];
@@ -113,7 +115,7 @@ int price_members(struct price_reader *r, yyjson_val *object, const char *const 
         size_t k = 0;
         const char *name = yyjson_get_str(key);
         size_t len = strlen(name);
-        while (k < count && (strncmp(keys[k], name, len) != 0 || (keys[k][len] && strcmp(keys[k] + len, "!") != 0)))
+        while (k < count && !is_key(keys[k], name, len))
             k++;
         if (k == count || len != yyjson_get_len(key))
             return price_fail(r, "unknown key \"%s\"", price_shown(name, text));
@@ -127,7 +129,6 @@ int price_members(struct price_reader *r, yyjson_val *object, const char *const 
     return AO_OK;
 }
 
-/* A non-empty string without NUL, of at most AO_MODEL_ID_MAX - 1 bytes where it is an id. */
 const char *price_string(struct price_reader *r, yyjson_val *value, const char *key, size_t max)
 {
     size_t up = price_path_down(r, key);
@@ -151,7 +152,6 @@ int price_owned(struct price_reader *r, char **ret_copy, const char *text)
     return *ret_copy ? AO_OK : price_no_memory(r);
 }
 
-/* A decimal string with at most `decimals` decimals, as an integer of that scale; 0 <= value <= max. */
 int price_decimal(struct price_reader *r, yyjson_val *value, const char *key, unsigned decimals, int64_t max,
                    int64_t *ret_value)
 {
@@ -203,7 +203,6 @@ static bool is_leap(unsigned year)
     return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 }
 
-/* "2026-10-07" to ns since the Unix epoch at its beginning in UTC. */
 int price_date(struct price_reader *r, yyjson_val *value, const char *key, uint64_t *ret_time)
 {
     static const unsigned days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};

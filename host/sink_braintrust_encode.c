@@ -217,7 +217,8 @@ static int add_change(struct batch *batch, const struct change *change)
     err = ao_bt_row_encode(&target, &row, 0, body);
     if (err == AO_ERR_NOMEM)
         return err;
-    bool fits = !err && (batch->rows ? whole(body->len) < bt->request_max / 2 : whole(body->len - mark) <= bt->request_max);
+    size_t bytes = whole(body->len - (batch->rows ? 0 : mark));
+    bool fits = !err && (batch->rows ? bytes < bt->request_max / 2 : bytes <= bt->request_max);
     if (!fits && batch->rows) {
         body->len = begin;
         body->err = AO_OK;

@@ -40,7 +40,14 @@ struct bt_target {
     char *parent_span_id;
 };
 
-enum bt_step { BT_STEP_NONE, BT_STEP_LOGIN, BT_STEP_PROJECT, BT_STEP_VERSION, BT_STEP_OVERFLOW_ASK, BT_STEP_OVERFLOW_PUT };
+enum bt_step {
+    BT_STEP_NONE,
+    BT_STEP_LOGIN,
+    BT_STEP_PROJECT,
+    BT_STEP_VERSION,
+    BT_STEP_OVERFLOW_ASK,
+    BT_STEP_OVERFLOW_PUT,
+};
 
 enum bt_overflow_state { BT_OVERFLOW_NONE, BT_OVERFLOW_ASK, BT_OVERFLOW_PUT, BT_OVERFLOW_STORED };
 

@@ -29,6 +29,7 @@ enum store_mode {
 
 /* $XDG_DATA_HOME/agentobs/agentobs.db, else ~/.local/share/...; ao_free it. NULL when out of memory or no home. */
 char *store_default_path(void);
+#define STORE_IN_MEMORY ":memory:" /* as path: kept in memory only, gone at close */
 /* On failure *ret_error is a sentence that names the path and the mend (ao_free). busy_ms: how long a call may wait for a lock. */
 int store_open(const char *path, enum store_mode mode, unsigned busy_ms, struct store **ret_store, char **ret_error);
 void store_close(struct store *store); /* accepts NULL; checkpoints when nobody else uses the store */
@@ -99,7 +100,9 @@ struct cost_item {
     struct span_usage usage;
     int64_t cost_pusd; /* AO_COST_UNKNOWN; else the sum of the parts */
     int64_t input_pusd, output_pusd, cache_read_pusd, cache_write_5m_pusd, cache_write_1h_pusd, web_search_pusd;
-    uint64_t seconds_ns; /* e2b: billed lifetime */
+    uint64_t seconds_ns; /* e2b: billed lifetime; the four below too, else 0 */
+    int64_t cpu_pusd, memory_pusd;
+    uint64_t vcpus, memory_mib;
 };
 
 void cost_item_release(struct cost_item *item);

@@ -40,6 +40,10 @@ static int put_cost(struct store *store, const struct ao_trace_id *trace_id, con
     bind_int(&b, item->cache_write_1h_pusd);
     bind_int(&b, item->web_search_pusd);
     bind_u64(&b, item->seconds_ns);
+    bind_int(&b, item->cpu_pusd);
+    bind_int(&b, item->memory_pusd);
+    bind_u64(&b, item->vcpus);
+    bind_u64(&b, item->memory_mib);
     return store_run_bound(store, STMT_PUT_COST, &b, "cannot write a cost");
 }
 
@@ -104,6 +108,10 @@ static int read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
     item.cache_write_1h_pusd = read_int(&r);
     item.web_search_pusd = read_int(&r);
     item.seconds_ns = read_u64(&r);
+    item.cpu_pusd = read_int(&r);
+    item.memory_pusd = read_int(&r);
+    item.vcpus = read_u64(&r);
+    item.memory_mib = read_u64(&r);
     if (r.err) {
         cost_item_release(&item);
         return r.err;

@@ -93,7 +93,12 @@ static int check_file(struct store *store)
 
 /* ---- the connection ---- */
 
-/* SQLite gives a meaning to ":memory:", "file:..." and "": a path of ours is never any of them. */
+static bool in_memory(const struct store *store)
+{
+    return strcmp(store->path, STORE_IN_MEMORY) == 0;
+}
+
+/* SQLite gives a meaning to ":memory:" (as we do), "file:..." and "": a path of ours is never any of these. */
 static char *sqlite_name(const struct store *store, bool immutable)
 {
     static const char digits[] = "0123456789abcdef";
@@ -101,7 +106,7 @@ static char *sqlite_name(const struct store *store, bool immutable)
     ao_buf_init(&name, 4 * STORE_PATH_MAX);
     if (immutable)
         ao_buf_add_cstr(&name, "file:");
-    if (store->path[0] != '/')
+    if (store->path[0] != '/' && !in_memory(store))
         ao_buf_add_cstr(&name, "./");
     for (const char *p = store->path; *p; p++) {
         if (immutable && (*p == '?' || *p == '#' || *p == '%')) {
@@ -178,6 +183,12 @@ static int check_owner(struct store *store, int *ret_version)
     return AO_OK;
 }
 
+static int open_memory(struct store *store)
+{
+    int err = connect(store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, 0);
+    return err ? err : store_migrate(store);
+}
+
 static int open_write(struct store *store, unsigned busy_ms)
 {
     int version;
@@ -242,7 +253,9 @@ int store_open(const char *path, enum store_mode mode, unsigned busy_ms, struct 
     int err = store->path ? AO_OK : AO_ERR_NOMEM;
     if (!err && (!store->path[0] || strlen(store->path) > STORE_PATH_MAX))
         err = store_refuse(store, AO_ERR_USAGE, "the path is empty or too long");
-    if (!err)
+    if (!err && in_memory(store))
+        err = open_memory(store);
+    else if (!err)
         err = mode == STORE_WRITE ? open_write(store, busy_ms) : open_read(store, busy_ms);
     if (err) {
         if (store->error[0])

@@ -74,7 +74,8 @@ static const char migration_1[] =
     " cost_pusd INTEGER, input_pusd INTEGER NOT NULL, output_pusd INTEGER NOT NULL,"
     " cache_read_pusd INTEGER NOT NULL, cache_write_5m_pusd INTEGER NOT NULL,"
     " cache_write_1h_pusd INTEGER NOT NULL, web_search_pusd INTEGER NOT NULL,"
-    " seconds_ns INTEGER NOT NULL);"
+    " seconds_ns INTEGER NOT NULL, cpu_pusd INTEGER NOT NULL, memory_pusd INTEGER NOT NULL,"
+    " vcpus INTEGER NOT NULL, memory_mib INTEGER NOT NULL);"
     "CREATE INDEX costs_by_trace ON costs(trace_id, time);"
     "CREATE INDEX costs_by_time ON costs(time);"
 

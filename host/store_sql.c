@@ -23,7 +23,8 @@
 #define COST_COLUMNS(X)                                                                                   \
     X(span_id) X(session_id) X(user_id) X(kind) X(model) X(basis) X(price_table) X(price_row) X(time)     \
     USAGE_COLUMNS(X) X(cost_pusd) X(input_pusd) X(output_pusd) X(cache_read_pusd)                         \
-    X(cache_write_5m_pusd) X(cache_write_1h_pusd) X(web_search_pusd) X(seconds_ns)
+    X(cache_write_5m_pusd) X(cache_write_1h_pusd) X(web_search_pusd) X(seconds_ns)   \
+    X(cpu_pusd) X(memory_pusd) X(vcpus) X(memory_mib)
 
 /*
  * `end` is a keyword of SQL; as a string it comes through # already quoted. Of a

@@ -244,7 +244,8 @@ struct upload_counts upload_trace_counts(struct uploader *up, size_t index, cons
     return counts;
 }
 
-char *upload_trace_url(struct uploader *up, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id)
+char *upload_trace_url(struct uploader *up, const struct ao_trace_id *trace_id,
+                       const struct ao_span_id *root_id)
 {
     for (size_t i = 0; i < up->lane_count; i++) {
         struct sink *sink = up->lanes[i]->sink;

@@ -7,8 +7,10 @@
  * harmless because sinks write by id. A lease in the store makes one process the
  * sender of a sink; the others look whether it does its work.
  *
- *   DONE    the cursor moves            RETRY   0.5 s * 2^n with full jitter, at most 30 s; Retry-After, at most 60 s
- *   SPLIT   half of the batch           REJECT  the batch is halved until the one that is refused stands alone: quarantine
+ *   DONE    the cursor moves
+ *   RETRY   after 0.5 s * 2^n with full jitter, at most 30 s, or Retry-After, at most 60 s
+ *   SPLIT   half of the batch
+ *   REJECT  half of the batch, until the one that is refused stands alone: it goes into quarantine
  *   STOP    the lane ends, the data stay in the store
  *
  * Nothing here blocks but upload_wait and upload_drain. Memory is bounded: one
@@ -112,9 +114,10 @@ struct upload_counts {
 };
 
 /* `total`: spans and events that the trace has in the store. */
-struct upload_counts upload_trace_counts(struct uploader *uploader, size_t index, const struct ao_trace_id *trace_id,
-                                         uint64_t total);
+struct upload_counts upload_trace_counts(struct uploader *uploader, size_t index,
+                                         const struct ao_trace_id *trace_id, uint64_t total);
 /* The first sink's link to a trace, or NULL (ao_free). */
-char *upload_trace_url(struct uploader *uploader, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id);
+char *upload_trace_url(struct uploader *uploader, const struct ao_trace_id *trace_id,
+                       const struct ao_span_id *root_id);
 
 #endif

@@ -76,7 +76,9 @@ static bool wait_for_other(struct lane *lane)
     lane->elsewhere = true;
     lane->due = up->now + (up->hurry ? UPLOAD_HURRY_POLL : UPLOAD_ELSEWHERE_POLL);
     lane_drop_window(lane);
-    if (up->hurry && !lane->backfilling && store_pending(up->config.store, lane->sink->name, &pending) == AO_OK && pending == 0)
+    if (!up->hurry || lane->backfilling)
+        return false;
+    if (store_pending(up->config.store, lane->sink->name, &pending) == AO_OK && pending == 0)
         lane->empty = true;
     return false;
 }

@@ -1,9 +1,11 @@
 /*
  * upload_private.h - one lane: a sink's way through the uploader.
  *
- *   REST ──changes, lease──► READY ──request──► PREPARING or SENDING ──verdict──► SETTLE ──► READY or REST
- *    ▲                         ▲                       │                             (store writes,
- *    └────── RETRY, backoff ───┴───── SPLIT ───────────┴── STOP ─► ENDED              tried again while busy)
+ *   REST       nothing in hand; looks behind the cursor, takes the lease  -> READY
+ *   READY      changes in hand; has the sink make a request               -> PREPARING, SENDING or SETTLE
+ *   PREPARING  login and the like is in flight                            -> READY, REST (RETRY), ENDED (STOP)
+ *   SENDING    rows are in flight           -> SETTLE (DONE), READY (SPLIT, REJECT), REST (RETRY), ENDED (STOP)
+ *   SETTLE     the cursor moves, as soon as the store is not busy         -> READY or REST
  */
 #ifndef AO_HOST_UPLOAD_PRIVATE_H
 #define AO_HOST_UPLOAD_PRIVATE_H

@@ -251,7 +251,7 @@ esac
 mkdir -p build/setup
 exec 9>build/setup/lock
 flock 9
->"$LOG"
+: >"$LOG"
 setup_system
 [ "$level" = host ] || setup_venv
 for done_level in $levels; do

@@ -431,7 +431,7 @@ def test_a_span_as_decorator():
     run = run_agent(
         """
         import agentobs, asyncio
-        @agentobs.start_span("job", type="llm")
+        @agentobs.start_span("job", type="llm", input=[1], team="t", metadata={"m": 1})
         def job(x): return x + 1
         @agentobs.tool("async job")
         async def async_job(x): return x + 1
@@ -440,3 +440,6 @@ def test_a_span_as_decorator():
     )
     spans = list(run.spans.values())
     assert sorted((s.name, s.type) for s in spans if s.ended) == [("async job", "tool"), ("job", "llm"), ("job", "llm")]
+    for span in spans:
+        if span.name == "job":
+            assert (span.input, span.attributes, span.metadata) == ([1], {"team": "t"}, {"m": 1})

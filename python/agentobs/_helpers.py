@@ -249,14 +249,26 @@ def parent_ids(parent):
     return trace, span, bool(getattr(parent, "trace_flags", 1) & 1)
 
 
-def decorate(span, function):
-    """`@start_span(...)` on a function: every call gets a span like this one, which itself is taken back."""
+def decorate(span, said, function):
+    """`@start_span(...)` on a function: every call gets a span like this one, which itself was taken back.
+
+    said: the JSON of its start; empty when nothing is recorded or the start was sent already.
+    """
     from agentobs._traced import traced
 
+    keywords = {}
+    if said:
+        import json
+
+        start = json.loads(said)
+        keywords = start.get("attributes") or {}
+        for field in ("input", "metadata", "metrics", "tags", "model", "tool_call_id", "session_id", "user_id"):
+            if field in start:
+                keywords[field] = start[field]
     name, kind = span.name, span.type
     if not span._shared:
-        span._withdraw() or span.end()
-    return traced(name=name, type=kind)(function)
+        span.end()
+    return traced(name=name or None, type=kind, **keywords)(function)
 
 
 # ---- session, user, tenant ----

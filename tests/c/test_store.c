@@ -200,7 +200,7 @@ static void test_migrates_from_every_version(void **state)
 static void test_strange_paths(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const names[] = {"a b?c#d%20.db", "file:x.db", ":memory:", "\xc3\xa4'\".db"};
+    static const char *const names[] = {"a b?c#d%20.db", "file:x.db", ":memory", "\xc3\xa4'\".db"};
     char *folder = getcwd(NULL, 0);
     assert_int_equal(chdir(fixture->folder), 0);
     for (size_t i = 0; i < AO_ARRAY_LEN(names); i++) {
@@ -213,6 +213,12 @@ static void test_strange_paths(void **state)
         assert_int_equal(fixture_count_spans(store, 1), 1);
         store_close(store);
     }
+    snprintf(fixture->path, sizeof(fixture->path), STORE_IN_MEMORY);
+    struct store *store = fixture_open(fixture, STORE_WRITE);
+    fixture_put_span(store, 1, 1);
+    assert_int_equal(fixture_count_spans(store, 1), 1);
+    store_close(store);
+    assert_int_not_equal(access(STORE_IN_MEMORY, F_OK), 0);
     assert_int_equal(chdir(folder), 0);
     free(folder);
 }
@@ -471,6 +477,10 @@ static int note_cost(void *user, const struct cost_item *item)
     assert_int_equal(item->input_pusd + item->output_pusd + item->cache_read_pusd + item->cache_write_5m_pusd +
                          item->cache_write_1h_pusd + item->web_search_pusd, 63);
     assert_int_equal(item->seconds_ns, 99);
+    assert_int_equal(item->cpu_pusd, 64);
+    assert_int_equal(item->memory_pusd, 128);
+    assert_int_equal(item->vcpus, 2);
+    assert_int_equal(item->memory_mib, 512);
     ao_buf_add_cstr(out, item->model ? item->model : "-");
     ao_buf_add_cstr(out, item->cost_pusd == AO_COST_UNKNOWN ? "?" : "=");
     ao_buf_add_cstr(out, item->kind);
@@ -500,7 +510,8 @@ static void test_costs_are_replaced_together(void **state)
         items[i].usage = full_usage();
         items[i].input_pusd = 1, items[i].output_pusd = 2, items[i].cache_read_pusd = 4;
         items[i].cache_write_5m_pusd = 8, items[i].cache_write_1h_pusd = 16, items[i].web_search_pusd = 32;
-        items[i].seconds_ns = 99;
+        items[i].seconds_ns = 99, items[i].cpu_pusd = 64, items[i].memory_pusd = 128;
+        items[i].vcpus = 2, items[i].memory_mib = 512;
     }
     assert_int_equal(store_put_costs(store, &one, items, 2), 0);
     assert_int_equal(store_put_costs(store, &one, items, 2), 0);
