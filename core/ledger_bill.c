@@ -403,10 +403,11 @@ static void add_group_notes(struct ao_bill_model *model, const struct bill_group
 
 static void add_to_model(struct ao_bill_model *model, struct ao_bill_item *item)
 {
-    if (!item->match.price || ao_cost_add(&model->cost, &item->cost) < 0)
+    if (!item->match.price || ao_cost_add(&model->cost, &item->cost) < 0) {
         item->basis = AO_BASIS_UNPRICED;
-    if (item->basis == AO_BASIS_UNPRICED)
+        item->match.price = NULL;
         memset(&item->cost, 0, sizeof(item->cost));
+    }
     if (item->basis > model->basis)
         model->basis = item->basis;
     if (!model->match.price)

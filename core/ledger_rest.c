@@ -210,7 +210,7 @@ static bool solve_split(struct ao_bill_item *item, unsigned mode, int64_t report
     struct ao_usage usage = item->usage;
     struct ao_cost none;
     struct ao_cost all;
-    usage.cache_write_1h = 0;
+    usage.cache_write_5m = usage.cache_write_1h = 0;
     if (bill_price(&item->match, &usage, mode, AGENT_NO_RULES, &none) < 0)
         return false;
     usage.cache_write_1h = usage.cache_write;

@@ -318,8 +318,9 @@ async def source(path):
                 yield message
 
 async def main():
-    async for message in observe(source(sys.argv[1])):
-        pass
+    for path in sys.argv[1:]:
+        async for message in observe(source(path), name=path):
+            pass
 
 asyncio.run(main())
 '''
@@ -347,25 +348,35 @@ def expected_of(path):
     return requests, tools, pending, results, sums
 
 
-@pytest.mark.parametrize("path", RECORDED or [None], ids=lambda p: p.name if p else "absent")
-def test_recorded_sessions_go_through(path):
+@pytest.fixture(scope="module")
+def recorded():
+    """All recorded sessions, one after the other in one agent: the spans of each, by its file."""
     pytest.importorskip("claude_agent_sdk")
-    if path is None:
+    if not RECORDED:
         pytest.skip("no recorded sessions here")
-    run = run_agent(REPLAY, str(path), sample=7)
-    spans = run.spans
-    requests, tools, answered, results, last = expected_of(path)
-    assert all(span.ended for span in spans.values())
+    run = run_agent(REPLAY, *map(str, RECORDED), sample=17, timeout=120)
     assert not [e for e in run.kind("event") if e["name"] == "agentobs.error"]
-    assert {s.tool_call_id for s in spans.values() if s.type == "tool" and not (s.attributes or {}).get("server_tool")} == tools
-    assert {s.tool_call_id for s in spans.values() if s.type == "tool" and s.unfinished} == tools - answered
-    llms = [s for s in spans.values() if s.type == "llm"]
-    # Not fewer than there are requests; sub-agents may interleave lines of one request with another's.
-    assert len(llms) >= len(requests)
-    totals = [u for u in run.kind("usage") if u["scope"] == "total"]
+    return {Path(span.name).name: span for span in run.spans.values() if span.parent_span_id is None}
+
+
+def below(span):
+    yield span
+    for child in span.children:
+        yield from below(child)
+
+
+@pytest.mark.parametrize("path", RECORDED or [None], ids=lambda p: p.name if p else "absent")
+def test_recorded_sessions_go_through(path, recorded):
+    root = recorded[path.name]
+    spans = list(below(root))
+    requests, tools, answered, results, last = expected_of(path)
+    assert root.type == "agent" and all(span.ended for span in spans)
+    assert {s.tool_call_id for s in spans if s.type == "tool" and not (s.attributes or {}).get("server_tool")} == tools
+    assert {s.tool_call_id for s in spans if s.type == "tool" and s.unfinished} == tools - answered
+    # Not fewer than there are requests; lines of one request may be cut apart by a tool's result.
+    assert len([s for s in spans if s.type == "llm"]) >= len(requests)
+    totals = sorted((u for s in spans for u in s.usage if u["scope"] == "total"), key=lambda u: u["seq"])
     assert len(totals) == results
     if results and last.get("total_cost_usd") is not None:
         assert totals[-1]["total_cost_usd"] == pytest.approx(last["total_cost_usd"], abs=1e-12)
         assert totals[-1].get("model_usage", {}) == (last.get("modelUsage") or {})
-    (root,) = [s for s in spans.values() if s.parent_span_id is None]
-    assert root.type == "agent"
