@@ -105,51 +105,56 @@ static size_t any_suffix(struct ao_str s, bool *fast)
     return cut;
 }
 
-static void strip_prefixes(struct ao_str *s, struct ao_model_id *id)
+/* Bytes of a region or the vendor at the beginning of an id, 0 when there is none; the first region is kept. */
+static size_t any_prefix(struct ao_str s, struct ao_model_id *id)
 {
     static const char *const regions[] = {"us", "eu", "apac", "jp", "au", "us-gov", "global"};
+    struct ao_str vendor = AO_STR("anthropic.");
     for (size_t i = 0; i < AO_ARRAY_LEN(regions); i++) {
         size_t len = strlen(regions[i]);
-        if (s->len > len && s->ptr[len] == '.' && memcmp(s->ptr, regions[i], len) == 0) {
+        if (s.len <= len || s.ptr[len] != '.' || memcmp(s.ptr, regions[i], len) != 0)
+            continue;
+        if (!id->region[0])
             memcpy(id->region, regions[i], len + 1);
-            *s = (struct ao_str){s->ptr + len + 1, s->len - len - 1};
-            break;
-        }
+        return len + 1;
     }
-    struct ao_str vendor = AO_STR("anthropic.");
-    if (ao_str_starts(*s, vendor))
-        *s = (struct ao_str){s->ptr + vendor.len, s->len - vendor.len};
+    return ao_str_starts(s, vendor) ? vendor.len : 0;
+}
+
+/* Lower case, and 4.5 as 4-5. */
+static void fold_text(struct ao_str id, char *out)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.ptr[i];
+        bool point = c == '.' && i > 0 && i + 1 < id.len && is_digit(id.ptr[i - 1]) && is_digit(id.ptr[i + 1]);
+        out[i] = point ? '-' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
 }
 
 int ao_model_id_parse(struct ao_str id, struct ao_model_id *ret_id)
 {
     if (id.len >= AO_MODEL_ID_MAX)
         return AO_ERR_LIMIT;
-    char lower[AO_MODEL_ID_MAX];
+    char folded[AO_MODEL_ID_MAX];
     struct ao_model_id out = {.len = 0};
-    struct ao_str s = {lower, id.len};
-    for (size_t i = 0; i < id.len; i++) {
-        char c = id.ptr[i];
-        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    }
+    struct ao_str s = {folded, id.len};
+    fold_text(id, folded);
     for (size_t i = id.len; i > 0; i--)
-        if (lower[i - 1] == '/') {
-            s = (struct ao_str){lower + i, id.len - i};
+        if (folded[i - 1] == '/') {
+            s = (struct ao_str){folded + i, id.len - i};
             break;
         }
-    strip_prefixes(&s, &out);
+    for (size_t cut; (cut = any_prefix(s, &out)) > 0;)
+        s = (struct ao_str){s.ptr + cut, s.len - cut};
     const char *at = s.len ? memchr(s.ptr, '@', s.len) : NULL;
     /* "[1m]" may follow a Vertex date: claude-opus-4-5@20251101[1m]; both go. */
     if (at)
         s.len = (size_t)(at - s.ptr);
     for (size_t cut; (cut = any_suffix(s, &out.fast)) > 0;)
         s.len -= cut;
-    if (s.len == 0)
+    if (s.len == 0 || memchr(s.ptr, '\0', s.len))
         return AO_ERR_SYNTAX;
-    for (size_t i = 0; i < s.len; i++) {
-        bool between = i > 0 && i + 1 < s.len && is_digit(s.ptr[i - 1]) && is_digit(s.ptr[i + 1]);
-        out.name[i] = s.ptr[i] == '.' && between ? '-' : s.ptr[i];
-    }
+    memcpy(out.name, s.ptr, s.len);
     out.name[s.len] = '\0';
     out.len = s.len;
     *ret_id = out;

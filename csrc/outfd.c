@@ -90,22 +90,29 @@ static int check(struct ao_outfd *out)
     return ao_outfd_open(out);
 }
 
+static ssize_t write_some(const struct ao_outfd *out, const char *bytes, size_t len)
+{
+    if (out->io->wait_writable(out->io_user, out->fd) < 0)
+        return -1;
+    return out->io->write(out->io_user, out->fd, bytes, len);
+}
+
 int ao_outfd_write(struct ao_outfd *out, const char *bytes, size_t len)
 {
     int err = check(out);
-    if (err)
-        return err;
-    while (len > 0) {
-        if (out->io->wait_writable(out->io_user, out->fd) < 0 && errno != EINTR)
-            return errno;
-        ssize_t done = out->io->write(out->io_user, out->fd, bytes, len);
-        if (done < 0) {
-            if (errno == EINTR || errno == EAGAIN)
-                continue;
-            return errno;
+    bool reopened = false;
+    while (!err && len > 0) {
+        ssize_t done = write_some(out, bytes, len);
+        if (done >= 0) {
+            bytes += done;
+            len -= (size_t)done;
+        } else if (errno == EBADF && !reopened) {
+            /* Closed between the check and the write. */
+            reopened = true;
+            err = check(out);
+        } else if (errno != EINTR && errno != EAGAIN) {
+            err = errno;
         }
-        bytes += done;
-        len -= (size_t)done;
     }
-    return 0;
+    return err;
 }

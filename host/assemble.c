@@ -5,9 +5,6 @@
 #include "core/redact.h"
 #include "host/assemble_private.h"
 
-#define MERGE_KEYS_MAX 256u
-#define PARENT_STEPS_MAX 1024u
-
 /* ---- life cycle ---- */
 
 static int make_root(struct assembly *a)
@@ -91,41 +88,56 @@ int assembly_keep(struct assembly *a, char **target, struct ao_str text)
     return AO_OK;
 }
 
+char *assembly_masked(struct assembly *a, const char *text)
+{
+    char *copy = NULL;
+    (void)assembly_keep(a, &copy, ao_str_from(text));
+    return copy;
+}
+
 /* ---- writers ---- */
 
-static struct writer *find_writer(struct assembly *a, const struct ao_record *record)
+static void add_saturating(uint64_t *count, uint64_t more)
 {
-    if (!AO_HAS(record, writer))
-        return NULL;
-    size_t index = idmap_get(&a->writer_map, &record->writer);
-    if (index != IDMAP_NONE)
-        return &a->writers[index];
+    *count = more > UINT64_MAX - *count ? UINT64_MAX : *count + more;
+}
+
+/* AO_ERR_NOMEM; *ret_writer is NULL when the record names none, or one too many. */
+static int find_writer(struct assembly *a, const struct ao_span_id *id, struct writer **ret_writer)
+{
+    *ret_writer = NULL;
+    size_t index = idmap_get(&a->writer_map, id);
+    if (index != IDMAP_NONE) {
+        *ret_writer = &a->writers[index];
+        return AO_OK;
+    }
     if (a->writer_count >= AO_WRITERS_MAX) {
+        a->unknown_writer = true;
         a->counts.refused++;
-        return NULL;
+        return AO_OK;
     }
     if (a->writer_count == a->writer_cap) {
         size_t cap = a->writer_cap ? a->writer_cap * 2 : 8;
         struct writer *writers = ao_realloc(a->writers, cap * sizeof(*writers));
         if (!writers)
-            return NULL;
+            return AO_ERR_NOMEM;
         a->writers = writers;
         a->writer_cap = cap;
     }
-    if (idmap_put(&a->writer_map, &record->writer, a->writer_count))
-        return NULL;
-    a->writers[a->writer_count] = (struct writer){.id = record->writer};
-    return &a->writers[a->writer_count++];
+    if (idmap_put(&a->writer_map, id, a->writer_count))
+        return AO_ERR_NOMEM;
+    *ret_writer = &a->writers[a->writer_count++];
+    **ret_writer = (struct writer){.id = *id};
+    return AO_OK;
 }
 
-static void count_sequence(struct assembly *a, struct writer *writer, const struct ao_record *record)
+static void count_sequence(struct assembly *a, struct writer *writer, uint64_t seq)
 {
-    if (!AO_HAS(record, seq))
+    if (seq < writer->next_seq)
         return;
-    if (record->seq > writer->next_seq)
-        a->counts.sequence_gaps += record->seq - writer->next_seq;
-    if (record->seq >= writer->next_seq)
-        writer->next_seq = record->seq == UINT64_MAX ? UINT64_MAX : record->seq + 1;
+    add_saturating(&writer->gaps, seq - writer->next_seq);
+    add_saturating(&a->counts.sequence_gaps, seq - writer->next_seq);
+    writer->next_seq = seq == UINT64_MAX ? UINT64_MAX : seq + 1;
 }
 
 /* ---- hello and bye ---- */
@@ -151,6 +163,16 @@ static void read_resource(struct assembly *a, struct ao_str resource)
     }
 }
 
+/* A dialect may have told of spans before; nothing of them is stored yet. */
+static void adopt_trace(struct assembly *a, const struct ao_trace_id *id)
+{
+    a->config.trace_id = *id;
+    for (size_t i = 0; i < a->entry_count; i++)
+        a->entries[i].span.trace_id = *id;
+    for (size_t i = 0; i < a->event_count; i++)
+        a->events[i].trace_id = *id;
+}
+
 static int take_hello(struct assembly *a, struct writer *writer, const struct ao_record *record)
 {
     int err = AO_OK;
@@ -160,8 +182,7 @@ static int take_hello(struct assembly *a, struct writer *writer, const struct ao
         writer->said_hello = true;
     if (first && a->config.adopt_trace && !a->trace_fixed && AO_HAS(record, trace_id) &&
         !ao_trace_id_is_zero(&record->trace_id)) {
-        a->config.trace_id = record->trace_id;
-        root->span.trace_id = record->trace_id;
+        adopt_trace(a, &record->trace_id);
         if (AO_HAS(record, span_id))
             root->span.parent_id = record->span_id;
     }
@@ -182,68 +203,18 @@ static void take_bye(struct assembly *a, struct writer *writer, const struct ao_
     a->counts.byes++;
     if (writer)
         writer->said_bye = true;
-    if (AO_HAS(record, dropped))
-        a->counts.dropped_in_sandbox += record->dropped;
+    if (!AO_HAS(record, dropped))
+        return;
+    add_saturating(&a->counts.dropped_in_sandbox, record->dropped);
+    /* What a writer dropped it had numbered: told once. */
+    uint64_t explained = writer && record->dropped < writer->gaps ? record->dropped : writer ? writer->gaps : 0;
+    if (explained && a->counts.sequence_gaps != UINT64_MAX) {
+        writer->gaps -= explained;
+        a->counts.sequence_gaps -= explained;
+    }
 }
 
 /* ---- spans ---- */
-
-static bool object_has(struct ao_str object, struct ao_str key)
-{
-    struct ao_jr r;
-    struct ao_str raw;
-    ao_jr_init(&r, object);
-    if (ao_jr_next(&r) != AO_JSON_OBJECT_BEGIN)
-        return false;
-    while (ao_jr_next(&r) == AO_JSON_KEY) {
-        if (ao_str_eq(r.text, key))
-            return true;
-        if (ao_jr_skip_value(&r, &raw))
-            return false;
-    }
-    return false;
-}
-
-/* Members of `old` that `extra` does not set anew, then those of `extra`. */
-static void add_merged(struct ao_str old, struct ao_str extra, struct ao_buf *out)
-{
-    struct ao_jr r;
-    struct ao_str raw;
-    ao_jr_init(&r, old);
-    ao_buf_add_char(out, '{');
-    (void)ao_jr_next(&r);
-    for (size_t i = 0; ao_jr_next(&r) == AO_JSON_KEY; i++) {
-        struct ao_str key = r.text;
-        if (ao_jr_skip_value(&r, &raw))
-            break;
-        /* Beyond so many keys nobody honest sets one twice, and a liar must not make this slow. */
-        if (i < MERGE_KEYS_MAX && object_has(extra, key))
-            continue;
-        ao_buf_add_char(out, '"');
-        ao_buf_add_str(out, key);
-        ao_buf_add(out, "\":", 2);
-        ao_buf_add_str(out, raw);
-        ao_buf_add_char(out, ',');
-    }
-    ao_buf_add(out, extra.ptr + 1, extra.len - 1);
-}
-
-/* Sets the members of object `extra` in object *target. */
-static int merge_object(struct assembly *a, char **target, struct ao_str extra)
-{
-    if (!*target)
-        return assembly_keep(a, target, extra);
-    if (extra.len <= 2)
-        return AO_OK;
-    struct ao_buf merged;
-    ao_buf_init(&merged, AO_RECORD_MAX * 2u);
-    add_merged(ao_str_from(*target), extra, &merged);
-    int err = ao_buf_err(&merged);
-    if (!err)
-        err = assembly_keep(a, target, ao_buf_str(&merged));
-    ao_buf_release(&merged);
-    return err == AO_ERR_LIMIT ? AO_OK : err;
-}
 
 static int take_common(struct assembly *a, struct span *span, const struct ao_record *r)
 {
@@ -253,11 +224,11 @@ static int take_common(struct assembly *a, struct span *span, const struct ao_re
     if (!err && AO_HAS(r, input))
         err = assembly_keep(a, &span->input, r->input);
     if (!err && AO_HAS(r, attributes))
-        err = merge_object(a, &span->attributes, r->attributes);
+        err = assembly_merge(a, &span->attributes, r->attributes);
     if (!err && AO_HAS(r, metadata))
-        err = merge_object(a, &span->metadata, r->metadata);
+        err = assembly_merge(a, &span->metadata, r->metadata);
     if (!err && AO_HAS(r, metrics))
-        err = merge_object(a, &span->metrics, r->metrics);
+        err = assembly_merge(a, &span->metrics, r->metrics);
     if (!err && AO_HAS(r, tags))
         err = assembly_keep(a, &span->tags, r->tags);
     if (!err && AO_HAS(r, model))
@@ -271,6 +242,11 @@ static int take_common(struct assembly *a, struct span *span, const struct ao_re
     if (!err && span->user_id && !a->user_id)
         err = assembly_keep(a, &a->user_id, ao_str_from(span->user_id));
     return err;
+}
+
+static uint64_t sane_time(uint64_t time)
+{
+    return time < ASSEMBLY_TIME_MAX ? time : ASSEMBLY_TIME_MAX;
 }
 
 /* The kinds of span that the report counts. */
@@ -291,7 +267,7 @@ static int take_start(struct assembly *a, struct entry *entry, const struct ao_r
 {
     struct span *span = &entry->span;
     entry->started = true;
-    span->start = AO_HAS(r, start) ? r->start : AO_HAS(r, time) ? r->time : a->config.start;
+    span->start = sane_time(AO_HAS(r, start) ? r->start : AO_HAS(r, time) ? r->time : a->config.start);
     span->parent_id = AO_HAS(r, parent_span_id) ? r->parent_span_id : a->config.root_id;
     /* The context that we handed to the agent names the root. A stream of somebody else's names their parent. */
     if (ao_span_id_is_zero(&span->parent_id) || ao_span_id_eq(&span->parent_id, &span->span_id) ||
@@ -310,7 +286,7 @@ static int take_end(struct assembly *a, struct entry *entry, const struct ao_rec
 {
     struct span *span = &entry->span;
     entry->ended = true;
-    span->end = AO_HAS(r, end) ? r->end : AO_HAS(r, time) ? r->time : span->start;
+    span->end = sane_time(AO_HAS(r, end) ? r->end : AO_HAS(r, time) ? r->time : span->start);
     if (span->end < span->start)
         span->end = span->start;
     if (span->end == 0)
@@ -347,8 +323,8 @@ static int take_span(struct assembly *a, const struct ao_record *r)
         a->counts.refused++;
         return err == AO_ERR_LIMIT ? AO_OK : err;
     }
-    if ((err = assembly_touch(a, entry)))
-        return err == AO_ERR_NOMEM ? err : AO_OK;
+    if ((err = assembly_touch_anyway(a, entry)))
+        return err;
     /* An end whose start was lost still is a span. */
     if (begins || !entry->started)
         err = take_start(a, entry, r);
@@ -373,9 +349,12 @@ static int take_event(struct assembly *a, const struct ao_record *r)
         a->events = events;
         a->event_cap = cap;
     }
-    struct span_event event = {.trace_id = a->config.trace_id, .time = AO_HAS(r, time) ? r->time : a->config.start};
+    struct span_event event = {.trace_id = a->config.trace_id, .time = sane_time(AO_HAS(r, time) ? r->time : a->config.start)};
+    /* The incoming context's own span stands for the root, as for a span's parent. */
     if (AO_HAS(r, span_id))
         event.span_id = r->span_id;
+    if (!ao_span_id_is_zero(&event.span_id) && ao_span_id_eq(&event.span_id, &a->entries[0].span.parent_id))
+        event.span_id = a->config.root_id;
     int err = assembly_keep(a, &event.name, r->name);
     if (!err && AO_HAS(r, attributes))
         err = assembly_keep(a, &event.attributes, r->attributes);
@@ -397,12 +376,8 @@ static int take_usage(struct assembly *a, const struct ao_record *r)
     return err == AO_ERR_NOMEM ? err : AO_OK;
 }
 
-int assembly_record(struct assembly *a, const struct ao_record *record)
+static int take_record(struct assembly *a, struct writer *writer, const struct ao_record *record)
 {
-    struct writer *writer = find_writer(a, record);
-    a->counts.records++;
-    if (writer)
-        count_sequence(a, writer, record);
     switch (record->kind) {
     case AO_KIND_HELLO:
         return take_hello(a, writer, record);
@@ -424,155 +399,47 @@ int assembly_record(struct assembly *a, const struct ao_record *record)
     return AO_OK;
 }
 
+int assembly_record(struct assembly *a, const struct ao_record *record)
+{
+    struct writer *writer = NULL;
+    int err = AO_HAS(record, writer) ? find_writer(a, &record->writer, &writer) : AO_OK;
+    a->counts.records++;
+    if (writer && AO_HAS(record, seq))
+        count_sequence(a, writer, record->seq);
+    if (!err)
+        err = take_record(a, writer, record);
+    if (err)
+        assembly_bad_record(a);
+    return err;
+}
+
 void assembly_bad_record(struct assembly *a)
 {
     a->counts.bad_records++;
 }
 
-/* ---- the end ---- */
-
-/* A tool's own agent: a sub-agent. */
-static bool is_subagent(struct assembly *a, const struct span *span)
+void assembly_bad_json(struct assembly *a, struct ao_str json)
 {
-    if (!span->type || strcmp(span->type, "agent") != 0)
-        return false;
-    const struct entry *parent = assembly_find(a, &span->parent_id);
-    return parent && parent->span.type && strcmp(parent->span.type, "tool") == 0;
-}
-
-/* An absurdly deep chain counts as a cycle: the walk stays short whatever a liar builds. */
-static bool in_cycle(struct assembly *a, size_t index)
-{
-    struct ao_span_id at = a->entries[index].span.parent_id;
-    for (size_t steps = 0; steps < PARENT_STEPS_MAX; steps++) {
-        const struct entry *parent = assembly_find(a, &at);
-        if (!parent || parent == &a->entries[0])
-            return false;
-        if (parent == &a->entries[index])
-            return true;
-        at = parent->span.parent_id;
+    struct ao_jr r;
+    struct ao_str raw;
+    struct ao_span_id id;
+    uint64_t seq;
+    bool has_id = false, has_seq = false;
+    assembly_bad_record(a);
+    ao_jr_init(&r, json);
+    if (ao_jr_next(&r) != AO_JSON_OBJECT_BEGIN)
+        return;
+    while (!(has_id && has_seq) && ao_jr_next(&r) == AO_JSON_KEY) {
+        struct ao_str key = r.text;
+        if (ao_jr_skip_value(&r, &raw))
+            return;
+        if (ao_str_eq_c(key, "writer"))
+            has_id = raw.len > 2 && ao_span_id_parse((struct ao_str){raw.ptr + 1, raw.len - 2}, &id) == AO_OK;
+        else if (ao_str_eq_c(key, "seq"))
+            has_seq = ao_json_u64(raw, &seq) == AO_OK;
     }
-    return true;
-}
-
-/* Only a parent that is younger than its child, or unknown, can be part of a lie; honest traces cost one look-up. */
-static int mend_parent(struct assembly *a, size_t index)
-{
-    struct entry *entry = &a->entries[index];
-    size_t parent = idmap_get(&a->spans, &entry->span.parent_id);
-    if (parent != IDMAP_NONE && (parent < index || !in_cycle(a, index)))
-        return AO_OK;
-    int err = assembly_touch(a, entry);
-    if (!err)
-        entry->span.parent_id = a->config.root_id;
-    return err;
-}
-
-static int close_span(struct assembly *a, struct entry *entry, uint64_t end)
-{
-    int err = assembly_touch(a, entry);
-    if (err)
-        return err;
-    entry->ended = true;
-    entry->span.end = end > entry->span.start ? end : entry->span.start;
-    entry->span.unfinished = true;
-    return AO_OK;
-}
-
-int assembly_finish(struct assembly *a, const struct assembly_end *end)
-{
-    int err = AO_OK;
-    a->counts.subagents = 0;
-    for (size_t i = 1; i < a->entry_count && err != AO_ERR_NOMEM; i++) {
-        err = mend_parent(a, i);
-        if (err != AO_ERR_NOMEM && !a->entries[i].ended)
-            err = close_span(a, &a->entries[i], end->end);
-        a->counts.subagents += is_subagent(a, &a->entries[i].span);
-    }
-    struct entry *root = &a->entries[0];
-    if (err != AO_ERR_NOMEM)
-        err = assembly_touch(a, root);
-    if (err)
-        return err;
-    root->ended = true;
-    root->span.start = end->start;
-    root->span.end = end->end > root->span.start ? end->end : root->span.start;
-    root->span.status = end->status;
-    err = assembly_keep(a, &root->span.error_type, ao_str_from(end->error_type));
-    if (!err)
-        err = assembly_keep(a, &root->span.error_message, ao_str_from(end->error_message));
-    if (!err && a->session_id)
-        err = assembly_keep(a, &root->span.session_id, ao_str_from(a->session_id));
-    a->ledger_changed = true; /* a trace without any usage has a bill too: nothing */
-    return err ? err : assembly_settle(a);
-}
-
-/* ---- what is known ---- */
-
-const struct assembly_counts *assembly_counts(const struct assembly *a)
-{
-    return &a->counts;
-}
-
-const struct sandbox_facts *assembly_sandbox(const struct assembly *a)
-{
-    return &a->sandbox;
-}
-
-struct ao_trace_id assembly_trace_id(const struct assembly *a)
-{
-    return a->config.trace_id;
-}
-
-bool assembly_clean_end(const struct assembly *a)
-{
-    for (size_t i = 0; i < a->writer_count; i++)
-        if (a->writers[i].said_hello && !a->writers[i].said_bye)
-            return false;
-    return a->counts.hellos > 0 && a->counts.sequence_gaps == 0 && a->counts.bad_records == 0;
-}
-
-const char *assembly_session_id(const struct assembly *a)
-{
-    return a->session_id;
-}
-
-const char *assembly_user_id(const struct assembly *a)
-{
-    return a->user_id;
-}
-
-const char *assembly_braintrust_parent(const struct assembly *a)
-{
-    return a->braintrust_parent;
-}
-
-bool assembly_times(const struct assembly *a, uint64_t *ret_start, uint64_t *ret_end)
-{
-    uint64_t start = UINT64_MAX, end = 0;
-    for (size_t i = 1; i < a->entry_count; i++) {
-        const struct span *span = &a->entries[i].span;
-        uint64_t last = span->end > span->start ? span->end : span->start;
-        start = span->start < start ? span->start : start;
-        end = last > end ? last : end;
-    }
-    if (start == UINT64_MAX)
-        return false;
-    *ret_start = start;
-    *ret_end = end;
-    return true;
-}
-
-bool assembly_agent_error(const struct assembly *a, const char **ret_type, const char **ret_message)
-{
-    for (size_t i = 1; i < a->entry_count; i++) {
-        const struct span *span = &a->entries[i].span;
-        if (span->status != SPAN_ERROR || !span->type || strcmp(span->type, "agent") != 0 ||
-            !ao_span_id_eq(&span->parent_id, &a->config.root_id))
-            continue;
-        *ret_type = span->error_type ? span->error_type : "error";
-        *ret_message = span->error_message ? span->error_message : "";
-        return true;
-    }
-    return false;
+    /* A writer is made known by a record that can be read. */
+    size_t index = has_id && has_seq ? idmap_get(&a->writer_map, &id) : IDMAP_NONE;
+    if (index != IDMAP_NONE)
+        count_sequence(a, &a->writers[index], seq);
 }

@@ -39,10 +39,10 @@ struct assembly_counts {
     uint64_t spans, events, llm_calls, tool_calls, tool_errors, turns, subagents;
     uint64_t hellos, byes;
     uint64_t dropped_in_sandbox; /* the byes' own count */
-    uint64_t sequence_gaps;      /* records that a writer numbered and that never came */
+    uint64_t sequence_gaps;      /* records that a writer numbered, did not say it dropped, and that never came */
     uint64_t masked;             /* secrets masked by the host */
-    uint64_t refused;            /* spans beyond AO_OPEN_SPANS_MAX, duplicates, writers beyond AO_WRITERS_MAX */
-    uint64_t unstored;           /* changes that the store never took */
+    uint64_t refused;            /* spans beyond AO_OPEN_SPANS_MAX, duplicates, records of writers beyond AO_WRITERS_MAX */
+    uint64_t unstored;           /* changes that the store never took, or not whole */
 };
 
 /* What the sandbox told of itself in its hellos; zero when unknown. */
@@ -65,10 +65,12 @@ struct e2b_bill {
 int assembly_new(const struct assembly_config *config, struct assembly **ret_assembly);
 void assembly_free(struct assembly *assembly); /* accepts NULL */
 
-/* Takes one record. AO_ERR_NOMEM; every other defect of the record is counted, not returned. */
+/* Takes one record. AO_ERR_NOMEM: counted as bad too; every other defect of the record is only counted. */
 int assembly_record(struct assembly *assembly, const struct ao_record *record);
 /* A line that could not be decoded. */
 void assembly_bad_record(struct assembly *assembly);
+/* A whole record of ours that could not be decoded: its writer's number is not missing. */
+void assembly_bad_json(struct assembly *assembly, struct ao_str json);
 
 /* Prices what came so far and gives the spans their usage and cost. AO_ERR_NOMEM, AO_ERR_OVERFLOW. */
 int assembly_settle(struct assembly *assembly);
@@ -78,9 +80,16 @@ const struct ao_bill *assembly_bill(const struct assembly *assembly);
 /* The sandbox's own cost, to be stored beside the bill's items; may be set again. */
 void assembly_set_e2b(struct assembly *assembly, const struct e2b_bill *e2b);
 
-/* Writes the changes since the last flush in one transaction. On an error of the store all of them stay to be written. */
+/*
+ * Writes the changes since the last flush in one transaction. On an error of the store all of them stay to be written;
+ * a NULL store is one that always fails (AO_ERR_IO).
+ */
 int assembly_flush(struct assembly *assembly, struct store *store);
 bool assembly_dirty(const struct assembly *assembly);
+/* The store takes nothing more: what waits for it is counted as unstored, and stays as it is. */
+void assembly_give_up(struct assembly *assembly);
+/* A masked copy of text that is to be stored or shown beside the trace (ao_free); NULL: out of memory, or text is NULL. */
+char *assembly_masked(struct assembly *assembly, const char *text);
 
 struct assembly_end {
     uint64_t start, end;       /* of the root */
@@ -95,7 +104,7 @@ int assembly_finish(struct assembly *assembly, const struct assembly_end *end);
 const struct assembly_counts *assembly_counts(const struct assembly *assembly);
 const struct sandbox_facts *assembly_sandbox(const struct assembly *assembly);
 struct ao_trace_id assembly_trace_id(const struct assembly *assembly);
-/* All that said hello said bye, and nothing was missing or malformed. */
+/* All that said hello said bye, and nothing was missing, dropped or malformed. */
 bool assembly_clean_end(const struct assembly *assembly);
 /* Of the first agent span that has one; NULL when unknown. */
 const char *assembly_session_id(const struct assembly *assembly);

@@ -1,6 +1,9 @@
 /* The assembler's money: the ledger's bill, given to spans and written as cost rows. */
-#include "core/mem.h"
 #include "host/assemble_private.h"
+
+#include <stdlib.h>
+
+#include "core/mem.h"
 
 static void usage_to_span(const struct ao_usage *usage, bool provisional, struct span_usage *out)
 {
@@ -28,6 +31,31 @@ static int64_t item_cost(const struct ao_bill_item *item)
     return item->match.price || item->basis == AO_BASIS_REPORTED ? item->cost.total : AO_COST_UNKNOWN;
 }
 
+static void add_tokens(uint64_t *into, uint64_t more)
+{
+    *into = more > UINT64_MAX - *into ? UINT64_MAX : *into + more;
+}
+
+static void add_usage(struct span_usage *into, const struct span_usage *more)
+{
+    add_tokens(&into->input, more->input);
+    add_tokens(&into->output, more->output);
+    add_tokens(&into->cache_read, more->cache_read);
+    add_tokens(&into->cache_write, more->cache_write);
+    add_tokens(&into->cache_write_5m, more->cache_write_5m);
+    add_tokens(&into->cache_write_1h, more->cache_write_1h);
+    add_tokens(&into->thinking, more->thinking);
+    add_tokens(&into->web_search_requests, more->web_search_requests);
+    into->known |= more->known;
+}
+
+static int64_t add_cost(int64_t a, int64_t b)
+{
+    if (a == AO_COST_UNKNOWN || b == AO_COST_UNKNOWN || a > INT64_MAX - b)
+        return AO_COST_UNKNOWN;
+    return a + b;
+}
+
 /* Adds the item to what earlier items of the same span told in this settlement. */
 static void add_to_span(const struct ao_bill_item *item, bool again, struct span *span)
 {
@@ -35,16 +63,8 @@ static void add_to_span(const struct ao_bill_item *item, bool again, struct span
     int64_t cost = item_cost(item);
     usage_to_span(&item->usage, item->provisional, &usage);
     if (again) {
-        usage.input += span->usage.input;
-        usage.output += span->usage.output;
-        usage.cache_read += span->usage.cache_read;
-        usage.cache_write += span->usage.cache_write;
-        usage.cache_write_5m += span->usage.cache_write_5m;
-        usage.cache_write_1h += span->usage.cache_write_1h;
-        usage.thinking += span->usage.thinking;
-        usage.web_search_requests += span->usage.web_search_requests;
-        usage.known |= span->usage.known;
-        cost = cost == AO_COST_UNKNOWN || span->cost_pusd == AO_COST_UNKNOWN ? AO_COST_UNKNOWN : cost + span->cost_pusd;
+        add_usage(&usage, &span->usage);
+        cost = add_cost(cost, span->cost_pusd);
     }
     span->usage = usage;
     span->cost_pusd = cost;
@@ -71,33 +91,68 @@ static int name_request(struct assembly *a, struct span *span, const struct ao_b
     return err;
 }
 
-/* Items of one request follow each other: `end` is behind the last of those that bill the same span. */
-static int settle_span(struct assembly *a, size_t begin, size_t end)
+/* An item and the entry whose span it bills. */
+struct billed {
+    size_t entry;
+    size_t item;
+};
+
+static int compare_billed(const void *left, const void *right)
 {
-    const struct ao_bill_item *first = &a->bill.items[begin];
-    struct entry *entry = assembly_find(a, &first->span_ids[0]);
-    if (!entry || entry == &a->entries[0])
-        return AO_OK;
+    const struct billed *a = left, *b = right;
+    return a->entry != b->entry ? (a->entry < b->entry ? -1 : 1) : a->item < b->item ? -1 : a->item > b->item;
+}
+
+/* Gives one span the sum of its items. */
+static int settle_span(struct assembly *a, const struct billed *billed, size_t count)
+{
+    struct entry *entry = &a->entries[billed[0].entry];
     struct span figures = {.first_token = entry->span.first_token};
-    for (size_t i = begin; i < end; i++)
-        add_to_span(&a->bill.items[i], i > begin, &figures);
+    for (size_t i = 0; i < count; i++)
+        add_to_span(&a->bill.items[billed[i].item], i > 0, &figures);
     if (same_figures(&figures, &entry->span))
         return AO_OK;
     int err = assembly_touch(a, entry);
-    if (err) {
-        a->counts.unstored++;
-        return err == AO_ERR_NOMEM ? err : AO_OK;
-    }
+    if (err)
+        return err;
     entry->span.usage = figures.usage;
     entry->span.cost_pusd = figures.cost_pusd;
     entry->span.cost_basis = figures.cost_basis;
     entry->span.first_token = figures.first_token;
-    return name_request(a, &entry->span, first);
+    return name_request(a, &entry->span, &a->bill.items[billed[0].item]);
 }
 
-static bool same_span(const struct ao_bill_item *a, const struct ao_bill_item *b)
+/* The items that bill a span of ours, those of one span together; the root is no request. */
+static size_t find_billed(struct assembly *a, struct billed *out)
 {
-    return b->span_count > 0 && ao_span_id_eq(&a->span_ids[0], &b->span_ids[0]);
+    size_t count = 0;
+    for (size_t i = 0; i < a->bill.item_count; i++) {
+        const struct ao_bill_item *item = &a->bill.items[i];
+        size_t entry = item->span_count ? idmap_get(&a->spans, &item->span_ids[0]) : IDMAP_NONE;
+        if (entry != IDMAP_NONE && entry != 0)
+            out[count++] = (struct billed){entry, i};
+    }
+    if (count)
+        qsort(out, count, sizeof(*out), compare_billed);
+    return count;
+}
+
+/* A span that the store does not give back now is settled by a later call: the ledger counts as changed. */
+static int settle_spans(struct assembly *a)
+{
+    struct billed *billed = ao_calloc(a->bill.item_count + 1, sizeof(*billed));
+    if (!billed)
+        return AO_ERR_NOMEM;
+    size_t count = find_billed(a, billed), end;
+    int err = AO_OK;
+    for (size_t i = 0; i < count && err != AO_ERR_NOMEM; i = end) {
+        for (end = i + 1; end < count && billed[end].entry == billed[i].entry;)
+            end++;
+        int failed = settle_span(a, &billed[i], end - i);
+        err = failed ? failed : err;
+    }
+    ao_free(billed);
+    return err;
 }
 
 int assembly_settle(struct assembly *a)
@@ -106,21 +161,15 @@ int assembly_settle(struct assembly *a)
         return AO_OK;
     struct ao_bill bill;
     int err = ao_ledger_settle(a->ledger, a->config.prices, &bill);
-    if (err)
+    if (err) {
+        a->bill.known = false; /* what is held is an older bill */
         return err;
+    }
     ao_bill_release(&a->bill);
     a->bill = bill;
-    a->ledger_changed = false;
     a->costs_changed = true;
-    for (size_t i = 0; i < bill.item_count && !err;) {
-        size_t end = i + 1;
-        if (bill.items[i].span_count > 0) {
-            while (end < bill.item_count && same_span(&bill.items[i], &bill.items[end]))
-                end++;
-            err = settle_span(a, i, end);
-        }
-        i = end;
-    }
+    err = settle_spans(a);
+    a->ledger_changed = err != AO_OK;
     return err;
 }
 

@@ -5,18 +5,23 @@
 #include "host/assemble.h"
 #include "host/idmap.h"
 
+/* The store keeps times as signed 64-bit integers. */
+#define ASSEMBLY_TIME_MAX ((uint64_t)INT64_MAX)
+
 struct entry {
     struct span span;
     bool started;  /* a start, or a whole span, was seen */
     bool ended;
     bool dirty;
     bool slim;     /* the payload is in the store only */
-    bool stored;   /* the store holds some version of it */
+    bool shed;     /* the payload was given up and counted */
+    size_t held;   /* bytes of payload that an open, stored span keeps in memory */
 };
 
 struct writer {
     struct ao_span_id id;
     uint64_t next_seq;
+    uint64_t gaps;
     bool said_hello, said_bye;
 };
 
@@ -30,9 +35,9 @@ struct assembly {
     struct writer *writers;
     size_t writer_count, writer_cap;
     struct idmap writer_map;
+    bool unknown_writer; /* one was beyond AO_WRITERS_MAX */
     struct span_event *events; /* not yet stored */
     size_t event_count, event_cap;
-    size_t unstored_bytes;
     size_t dirty_count;
     struct ao_ledger *ledger;
     struct ao_bill bill;
@@ -53,8 +58,12 @@ struct entry *assembly_entry(struct assembly *a, const struct ao_span_id *id, in
 struct entry *assembly_find(struct assembly *a, const struct ao_span_id *id);
 /* Call before changing an entry: brings a slim one back from the store and marks it to be written. */
 int assembly_touch(struct assembly *a, struct entry *entry);
+/* The same when the change must not be lost: what the store does not give back is given up and counted. AO_ERR_NOMEM. */
+int assembly_touch_anyway(struct assembly *a, struct entry *entry);
 /* Replaces *target by a masked copy of text (NUL-terminated); absent text leaves it. */
 int assembly_keep(struct assembly *a, char **target, struct ao_str text);
+/* Sets the members of object `extra` in object *target (JSON texts); *target may be NULL. */
+int assembly_merge(struct assembly *a, char **target, struct ao_str extra);
 /* Writes the bill's items as cost rows. */
 int assembly_put_costs(struct assembly *a, struct store *store);
 

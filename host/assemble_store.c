@@ -3,6 +3,8 @@
 
 #include "core/mem.h"
 
+#define MESSAGE_KEPT 1024u
+
 struct entry *assembly_find(struct assembly *a, const struct ao_span_id *id)
 {
     size_t index = idmap_get(&a->spans, id);
@@ -45,7 +47,8 @@ struct entry *assembly_entry(struct assembly *a, const struct ao_span_id *id, in
 static size_t payload_bytes(const struct span *span)
 {
     size_t bytes = 0;
-    const char *const texts[] = {span->input, span->output, span->attributes, span->metadata, span->error_stack};
+    const char *const texts[] = {span->input,   span->output, span->attributes,  span->metadata,
+                                 span->metrics, span->tags,   span->error_stack, span->error_message};
     for (size_t i = 0; i < AO_ARRAY_LEN(texts); i++)
         bytes += texts[i] ? strlen(texts[i]) : 0;
     return bytes;
@@ -57,9 +60,23 @@ static void drop_text(char **text)
     *text = NULL;
 }
 
+/* The message of an agent's error may become the run's: its beginning stays. */
+static void cut_message(struct span *span)
+{
+    if (!span->type || strcmp(span->type, "agent") != 0) {
+        drop_text(&span->error_message);
+    } else if (span->error_message && strlen(span->error_message) > MESSAGE_KEPT) {
+        span->error_message[MESSAGE_KEPT] = '\0';
+        char *shorter = ao_realloc(span->error_message, MESSAGE_KEPT + 1);
+        if (shorter)
+            span->error_message = shorter;
+    }
+}
+
 /* What the assembler itself still needs of a stored span is small: ids, type, times, status, usage. */
 static void drop_payload(struct span *span)
 {
+    cut_message(span);
     drop_text(&span->input);
     drop_text(&span->output);
     drop_text(&span->attributes);
@@ -88,12 +105,40 @@ int assembly_touch(struct assembly *a, struct entry *entry)
     return AO_OK;
 }
 
+int assembly_touch_anyway(struct assembly *a, struct entry *entry)
+{
+    int err = assembly_touch(a, entry);
+    if (!err || err == AO_ERR_NOMEM)
+        return err;
+    entry->slim = false;
+    entry->shed = true;
+    a->counts.unstored++;
+    return assembly_touch(a, entry);
+}
+
 static void slim_down(struct entry *entry)
 {
-    if (entry->ended && !entry->slim) {
-        drop_payload(&entry->span);
-        entry->slim = true;
-    }
+    drop_payload(&entry->span);
+    entry->slim = true;
+    entry->held = 0;
+}
+
+/* Open spans keep their payload, as long as it is not too much together. */
+static void slim_open(struct assembly *a)
+{
+    size_t held = 0;
+    for (size_t i = 0; i < a->entry_count; i++)
+        held += a->entries[i].held;
+    for (size_t i = 1; held > AO_UNSTORED_BYTES && i < a->entry_count; i++)
+        if (a->entries[i].held)
+            slim_down(&a->entries[i]);
+}
+
+static void release_events(struct assembly *a)
+{
+    for (size_t i = 0; i < a->event_count; i++)
+        span_event_release(&a->events[i]);
+    a->event_count = 0;
 }
 
 /* The store does not take anything: keep the skeletons, give up payloads, count it. */
@@ -101,20 +146,26 @@ static void shed_payload(struct assembly *a)
 {
     for (size_t i = 0; i < a->entry_count; i++) {
         struct entry *entry = &a->entries[i];
-        if (entry->dirty && payload_bytes(&entry->span) > 0) {
-            drop_payload(&entry->span);
-            a->counts.unstored++;
-        }
+        if (!entry->dirty || payload_bytes(&entry->span) == 0)
+            continue;
+        drop_payload(&entry->span);
+        a->counts.unstored += !entry->shed;
+        entry->shed = true;
     }
     a->counts.unstored += a->event_count;
-    for (size_t i = 0; i < a->event_count; i++)
-        span_event_release(&a->events[i]);
-    a->event_count = 0;
+    release_events(a);
+}
+
+static size_t event_bytes(const struct span_event *event)
+{
+    return sizeof(*event) + strlen(event->name) + (event->attributes ? strlen(event->attributes) : 0);
 }
 
 static size_t waiting_bytes(const struct assembly *a)
 {
-    size_t bytes = a->event_count * 256;
+    size_t bytes = 0;
+    for (size_t i = 0; i < a->event_count; i++)
+        bytes += event_bytes(&a->events[i]);
     for (size_t i = 0; i < a->entry_count; i++)
         if (a->entries[i].dirty)
             bytes += payload_bytes(&a->entries[i].span);
@@ -141,14 +192,25 @@ static void mark_stored(struct assembly *a)
         if (!entry->dirty)
             continue;
         entry->dirty = false;
-        entry->stored = true;
-        slim_down(entry);
+        if (entry->ended)
+            slim_down(entry);
+        else
+            entry->held = payload_bytes(&entry->span);
     }
-    for (size_t i = 0; i < a->event_count; i++)
-        span_event_release(&a->events[i]);
-    a->event_count = 0;
+    slim_open(a);
+    release_events(a);
     a->dirty_count = 0;
     a->costs_changed = false;
+}
+
+void assembly_give_up(struct assembly *a)
+{
+    for (size_t i = 0; i < a->entry_count; i++) {
+        a->counts.unstored += a->entries[i].dirty && !a->entries[i].shed;
+        a->entries[i].shed |= a->entries[i].dirty;
+    }
+    a->counts.unstored += a->event_count;
+    release_events(a);
 }
 
 bool assembly_dirty(const struct assembly *a)
@@ -160,9 +222,9 @@ int assembly_flush(struct assembly *a, struct store *store)
 {
     if (!assembly_dirty(a))
         return AO_OK;
-    a->store = store;
     a->trace_fixed = true;
-    int err = store_begin(store);
+    a->store = store;
+    int err = store ? store_begin(store) : AO_ERR_IO;
     if (!err) {
         err = put_all(a, store);
         if (!err)

@@ -142,15 +142,24 @@ static void write_hello_facts(struct claude_tree *tree, yyjson_val *object)
 void claude_facts(struct claude_tree *tree, struct claude_session *session, yyjson_val *object)
 {
     struct ao_jw w;
+    struct ao_buf told;
     struct ao_buf *into = session ? &session->facts : &tree->facts;
     if (!tree->hello_told)
         write_hello_facts(tree, object);
-    ao_buf_clear(into);
-    ao_jw_init(&w, into);
+    ao_buf_init(&told, AO_RECORD_MAX);
+    ao_jw_init(&w, &told);
     ao_jw_object_begin(&w);
     add_facts(&w, object);
     ao_jw_object_end(&w);
-    claude_tree_fail(tree, ao_buf_err(into));
+    claude_tree_fail(tree, ao_buf_err(&told));
+    if (!ao_buf_err(&told) && !ao_str_eq(ao_buf_str(&told), ao_buf_str(into))) {
+        ao_buf_release(into);
+        *into = told;
+        ao_buf_init(&told, AO_RECORD_MAX);
+        if (session)
+            session->facts_changed = true;
+    }
+    ao_buf_release(&told);
     claude_keep(tree, &tree->model, claude_str(object, "model"));
 }
 

@@ -168,7 +168,7 @@ static struct claude_llm *llm_open(struct claude_tree *tree, struct claude_threa
         llm->start = time - ttft;
     if (ttft)
         llm->first_token = llm->start + ttft > time ? llm->start + ttft : time;
-    llm->last = time;
+    llm->last = llm->first_token > time ? llm->first_token : time;
     thread->llm = llm;
     thread->tool_since = false;
     claude_keep(tree, &llm->message_id, message_id.len ? message_id : AO_STR_NONE);
@@ -372,10 +372,10 @@ void claude_said(struct claude_tree *tree, struct claude_thread *thread, const s
         claude_event(tree, &parent, AO_STR("synthetic_message"), said->time, NULL);
         return;
     }
-    if (thread->kind == CLAUDE_MAIN)
-        claude_turn_need(tree, thread->session, said->time);
     uint32_t known = claude_ids_get(&tree->ids, CLAUDE_ID_MESSAGE, message_scope(thread), said->message_id);
     if (!is_open(thread, said->message_id)) {
+        if (thread->kind == CLAUDE_MAIN && known == CLAUDE_NONE)
+            claude_turn_need(tree, thread->session, said->time);
         struct claude_llm *llm = known != CLAUDE_NONE ? NULL : llm_open(tree, thread, said->message_id,
                                                             synthetic ? ao_str_from(tree->model) : said->model, 0, said->time);
         if (!llm) {
@@ -413,11 +413,12 @@ static void message_start(struct claude_tree *tree, struct claude_thread *thread
     yyjson_val *message = claude_get(event, "message");
     struct ao_str id = claude_str(message, "id");
     uint64_t ttft = ttft_ms < UINT64_C(86400000) ? ttft_ms * UINT64_C(1000000) : 0;
-    if (thread->kind == CLAUDE_MAIN)
-        claude_turn_need(tree, thread->session, time);
     if (!is_open(thread, id)) {
-        if (claude_ids_get(&tree->ids, CLAUDE_ID_MESSAGE, message_scope(thread), id) != CLAUDE_NONE ||
-            !llm_open(tree, thread, id, claude_str(message, "model"), ttft, time))
+        if (claude_ids_get(&tree->ids, CLAUDE_ID_MESSAGE, message_scope(thread), id) != CLAUDE_NONE)
+            return;
+        if (thread->kind == CLAUDE_MAIN)
+            claude_turn_need(tree, thread->session, time);
+        if (!llm_open(tree, thread, id, claude_str(message, "model"), ttft, time))
             return;
     }
     thread->llm->streaming = true;

@@ -133,10 +133,12 @@ static void agent_start(struct claude_tree *tree, struct claude_session *session
     AO_SET(&record, start, time);
     if (session->id[0])
         AO_SET(&record, session_id, ao_str_from(session->id));
-    if (tree->facts.len && !ao_buf_err(&tree->facts))
+    if (tree->facts.len)
         AO_SET(&record, attributes, ao_buf_str(&tree->facts));
     claude_emit(tree, &record);
-    ao_buf_clear(&tree->facts);
+    ao_buf_release(&session->facts);
+    session->facts = tree->facts;
+    ao_buf_init(&tree->facts, AO_RECORD_MAX);
 }
 
 struct claude_session *claude_session(struct claude_tree *tree, struct ao_str id, uint64_t time)
@@ -166,7 +168,7 @@ void claude_agent_close(struct claude_tree *tree, struct claude_session *session
         AO_SET(&record, input, ao_buf_str(&session->question));
     if (session->answer.len)
         AO_SET(&record, output, ao_buf_str(&session->answer));
-    if (session->facts.len && !ao_buf_err(&session->facts))
+    if (session->facts_changed)
         AO_SET(&record, attributes, ao_buf_str(&session->facts));
     if (unfinished)
         AO_SET(&record, unfinished, true);
@@ -298,4 +300,37 @@ void claude_turn_close(struct claude_tree *tree, struct claude_session *session,
         claude_replace(tree, &session->error_type, told->error_type);
         claude_replace(tree, &session->error_message, told->error_message);
     }
+}
+
+/* ---- totals ---- */
+
+/* Sets a member of the record to an object's text, in `json`. */
+#define SET_OBJECT(tree, record, field, value, json)                     \
+    do {                                                                 \
+        int err_ = yyjson_is_obj(value) ? claude_append(json, value) : 1; \
+        claude_tree_fail(tree, err_);                                    \
+        if (err_ == AO_OK)                                               \
+            AO_SET(record, field, ao_buf_str(json));                     \
+    } while (0)
+
+void claude_totals(struct claude_tree *tree, const struct claude_session *session, const int64_t *cost_pusd,
+                   yyjson_val *by_model, yyjson_val *turn, uint64_t time)
+{
+    struct ao_record record;
+    struct ao_buf models, usage;
+    ao_buf_init(&models, AO_RECORD_MAX);
+    ao_buf_init(&usage, AO_RECORD_MAX);
+    claude_record(&record, AO_KIND_USAGE, time);
+    AO_SET(&record, scope, AO_STR("total"));
+    AO_SET(&record, span_id, session->agent);
+    if (session->id[0])
+        AO_SET(&record, session_id, ao_str_from(session->id));
+    if (cost_pusd)
+        AO_SET(&record, total_cost_usd, *cost_pusd);
+    SET_OBJECT(tree, &record, model_usage, by_model, &models);
+    SET_OBJECT(tree, &record, turn_usage, turn, &usage);
+    if (AO_HAS(&record, total_cost_usd) || AO_HAS(&record, model_usage) || AO_HAS(&record, turn_usage))
+        claude_emit(tree, &record);
+    ao_buf_release(&models);
+    ao_buf_release(&usage);
 }

@@ -93,7 +93,8 @@ struct claude_session {
     uint64_t prompt_time;
     struct ao_buf question, answer; /* JSON: the first prompt of all, the latest text */
     struct ao_buf prompt, asked;    /* JSON: the prompt that waits; that of the open turn, if not told */
-    struct ao_buf facts;          /* JSON object for the agent span, until told */
+    struct ao_buf facts;          /* JSON object: attributes of the agent span */
+    bool facts_changed;           /* since the span's start */
     bool failed, ended; /* of the last turn: with an error; in order */
     char *error_type, *error_message;
 };

@@ -36,10 +36,13 @@ static void subagent_ended(struct dialect *d, struct claude_session *session, st
     struct claude_tree *tree = &d->tree;
     struct claude_tool *tool = claude_tool_find(tree, session, tool_id);
     uint32_t index = tool ? tool->child : claude_ids_get(&tree->ids, CLAUDE_ID_AGENT, 0, task_id);
+    if (!tool && index != CLAUDE_NONE && tree->threads[index]->tool != CLAUDE_NONE)
+        tool = &tree->tools[tree->threads[index]->tool];
     bool ok = ao_str_eq_c(status, "completed");
     bool failed = ao_str_eq_c(status, "failed");
     bool stopped = ao_str_eq_c(status, "stopped") || ao_str_eq_c(status, "killed");
-    if (index == CLAUDE_NONE || !(ok || failed || stopped))
+    /* While the call waits, its result is what ends the sub-agent: it tells more. */
+    if (index == CLAUDE_NONE || !(ok || failed || stopped) || (tool && tool->open))
         return;
     const struct claude_outcome outcome = {
         .status = failed ? AO_STR("error") : ok ? AO_STR("ok") : AO_STR_NONE,
@@ -231,33 +234,11 @@ static void result_attributes(yyjson_val *line, struct ao_buf *out)
     ao_buf_release(&scratch);
 }
 
-static void tell_totals(struct dialect *d, struct claude_session *session, yyjson_val *line, uint64_t time)
+/* How long the turn took, in ns; 0 unknown. */
+static uint64_t duration_of(yyjson_val *line)
 {
-    struct ao_record record;
-    struct ao_buf models, turn;
-    yyjson_val *usage = claude_get(line, "usage"), *by_model = claude_get(line, "modelUsage");
-    int64_t cost;
-    ao_buf_init(&models, AO_RECORD_MAX);
-    ao_buf_init(&turn, AO_RECORD_MAX);
-    claude_record(&record, AO_KIND_USAGE, time);
-    AO_SET(&record, scope, AO_STR("total"));
-    AO_SET(&record, span_id, session->agent);
-    if (session->id[0])
-        AO_SET(&record, session_id, ao_str_from(session->id));
-    if (claude_pico(line, "total_cost_usd", &cost))
-        AO_SET(&record, total_cost_usd, cost);
-    int err = yyjson_is_obj(by_model) ? claude_append(&models, by_model) : AO_ERR_NOTFOUND;
-    if (!err)
-        AO_SET(&record, model_usage, ao_buf_str(&models));
-    claude_tree_fail(&d->tree, err == AO_ERR_NOTFOUND ? AO_OK : err);
-    err = yyjson_is_obj(usage) ? claude_append(&turn, usage) : AO_ERR_NOTFOUND;
-    if (!err)
-        AO_SET(&record, turn_usage, ao_buf_str(&turn));
-    claude_tree_fail(&d->tree, err == AO_ERR_NOTFOUND ? AO_OK : err);
-    if (AO_HAS(&record, total_cost_usd) || AO_HAS(&record, model_usage) || AO_HAS(&record, turn_usage))
-        claude_emit(&d->tree, &record);
-    ao_buf_release(&models);
-    ao_buf_release(&turn);
+    uint64_t ms;
+    return claude_u64(line, "duration_ms", &ms) && ms <= DURATION_MAX_MS ? ms * MS : 0;
 }
 
 static struct ao_str error_type_of(yyjson_val *line)
@@ -294,18 +275,18 @@ static void result_line(struct dialect *d, struct claude_session *session, yyjso
     struct claude_tree *tree = &d->tree;
     struct ao_buf output, attributes, message;
     bool failed = claude_true(line, "is_error");
-    uint64_t duration = 0;
+    uint64_t duration = duration_of(line);
+    int64_t cost;
     yyjson_val *answer = claude_get(line, "structured_output");
     ao_buf_init(&output, AO_RECORD_MAX);
     ao_buf_init(&attributes, AO_RECORD_MAX);
     ao_buf_init(&message, CLAUDE_ERROR_TEXT_MAX);
     answer = answer ? answer : claude_get(line, "result");
-    if (!claude_u64(line, "duration_ms", &duration) || duration > DURATION_MAX_MS)
-        duration = 0;
     if (!session->turn_open)
         claude_turn_open(tree, session, session->turns == 0 && session->start < time ? session->start : time);
-    if (session->turn_start + duration * MS > time)
-        time = session->turn_start + duration * MS;
+    /* In a recording without dates the result alone tells how long the turn was. */
+    if (session->turn_start + duration > time)
+        time = session->turn_start + duration;
     denials(d, session, line, time);
     int err = answer ? claude_append(&output, answer) : AO_OK;
     claude_tree_fail(tree, err);
@@ -322,7 +303,8 @@ static void result_line(struct dialect *d, struct claude_session *session, yyjso
         claude_drop(tree, &session->answer);
         claude_hold_text(tree, &session->answer, AO_STR(""), outcome.output);
     }
-    tell_totals(d, session, line, time);
+    claude_totals(tree, session, claude_pico(line, "total_cost_usd", &cost) ? &cost : NULL, claude_get(line, "modelUsage"),
+                  claude_get(line, "usage"), time);
     ao_buf_release(&output);
     ao_buf_release(&attributes);
     ao_buf_release(&message);
@@ -350,7 +332,11 @@ static void take(struct dialect *d, yyjson_val *line, uint64_t time)
     uint32_t known = claude_ids_get(&d->tree.ids, CLAUDE_ID_SESSION, 0, id);
     if (init)
         claude_facts(&d->tree, known == CLAUDE_NONE ? NULL : d->tree.sessions[known], line);
-    struct claude_session *session = claude_session(&d->tree, id, time);
+    uint64_t start = time;
+    /* Nothing but its result is known of this session. */
+    if (known == CLAUDE_NONE && ao_str_eq_c(type, "result") && duration_of(line) < time)
+        start = time - duration_of(line);
+    struct claude_session *session = claude_session(&d->tree, id, start);
     if (!session)
         return;
     claude_seen(session->main, time);
@@ -425,7 +411,7 @@ static int hold(struct stream *s, struct ao_str line, uint64_t now)
 /* True when the line has to wait with those before it; else they have been translated. */
 static bool wait_or_flow(struct dialect *d, struct stream *s, yyjson_val *line, struct ao_str text, uint64_t now)
 {
-    uint64_t told, duration = 0;
+    uint64_t told, duration = duration_of(line);
     uint64_t first = s->held_count ? s->held[0].now : now;
     struct ao_str type = claude_str(line, "type");
     bool result = ao_str_eq_c(type, "result");
@@ -433,14 +419,9 @@ static bool wait_or_flow(struct dialect *d, struct stream *s, yyjson_val *line, 
         claude_facts(&d->tree, NULL, line);
     if (claude_time(claude_str(line, "timestamp"), &told)) {
         flow(d, s, told, now);
-    } else if (result && claude_u64(line, "duration_ms", &duration) && duration <= DURATION_MAX_MS &&
-               now - first < duration * MS && duration * MS < now) {
+    } else if (result && now - first < duration && duration < now) {
         /* A recording without any date: all we know is how long it took. */
-        s->dated = true;
-        s->clock = s->now = now;
-        flow(d, s, now - duration * MS, now);
-        if (d->tree.session_count == 0)
-            (void)claude_session(&d->tree, claude_str(line, "session_id"), now - duration * MS);
+        flow(d, s, now - duration, now);
     } else if (result || s->held_count == AO_DIALECT_HOLD_LINES || text.len > AO_DIALECT_HOLD_BYTES - s->held_bytes ||
                now - first > HOLD_NS) {
         flow(d, s, now, now);

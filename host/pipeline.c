@@ -48,7 +48,7 @@ static void take_record(void *user, struct ao_str json)
             become_records(p);
         err = assembly_record(p->config.assembly, &record);
     } else {
-        assembly_bad_record(p->config.assembly);
+        assembly_bad_json(p->config.assembly, json);
     }
     keep_error(p, err);
 }
@@ -228,22 +228,29 @@ int pipeline_feed(struct pipeline *p, struct ao_str bytes, uint64_t now)
     return take_error(p, ao_framer_feed(&p->framer, bytes));
 }
 
+/* What is held cannot go on: a last line without its newline, half a record. */
+static int end_source(struct pipeline *p)
+{
+    int err = ao_framer_finish(&p->framer);
+    if (p->line.len || p->skipping)
+        end_line(p, false);
+    return err;
+}
+
 int pipeline_subagent_file(struct pipeline *p, struct ao_str agent_id)
 {
-    if (p->line.len)
-        end_line(p, false);
-    return p->dialect ? dialect_subagent_file(p->dialect, agent_id) : AO_OK;
+    int err = end_source(p);
+    if (!err && p->dialect)
+        err = dialect_subagent_file(p->dialect, agent_id);
+    return take_error(p, err);
 }
 
 int pipeline_finish(struct pipeline *p, uint64_t now)
 {
     p->now = now;
-    int err = ao_framer_finish(&p->framer);
-    if (p->line.len || p->skipping)
-        end_line(p, false);
-    if (!err && p->dialect)
-        err = dialect_finish(p->dialect, now);
-    return take_error(p, err);
+    int err = end_source(p);
+    int unfinished = p->dialect ? dialect_finish(p->dialect, now) : AO_OK;
+    return take_error(p, err ? err : unfinished);
 }
 
 enum dialect_kind pipeline_kind(const struct pipeline *p)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/redact.h"
 #include "host/clock.h"
 #include "host/console.h"
 #include "host/random.h"
@@ -13,6 +14,7 @@
 
 #define STORE_BUSY_MS 50u
 #define TICK_NS (200 * CLOCK_MS)
+#define TICK_BUSY_NS (1000 * CLOCK_MS) /* after a tick that waited for a lock in vain */
 #define OUTPUT_MAX ((size_t)1 << 30)
 #define RUN_ID_BYTES 8u
 
@@ -65,6 +67,23 @@ static int set_text(char **target, const char *text)
     return AO_OK;
 }
 
+/* For the command line: what it holds of secrets is masked like everything else that is stored. */
+static int set_masked(char **target, const char *text)
+{
+    struct ao_buf masked;
+    if (!text || !ao_redact_needed(ao_str_from(text)))
+        return set_text(target, text);
+    ao_buf_init(&masked, AO_RECORD_MAX);
+    (void)ao_redact(ao_str_from(text), &masked, NULL);
+    char *copy = ao_buf_detach(&masked, NULL);
+    ao_buf_release(&masked);
+    if (!copy)
+        return AO_ERR_NOMEM;
+    ao_free(*target);
+    *target = copy;
+    return AO_OK;
+}
+
 static int name_run(struct recording *r)
 {
     struct ao_buf id;
@@ -90,7 +109,7 @@ static int new_run(struct recording *r, const struct recording_config *config)
     if (!err)
         err = name_run(r);
     if (!err)
-        err = set_text(&run->command, config->command);
+        err = set_masked(&run->command, config->command);
     if (!err)
         err = set_text(&run->source, config->source);
     if (!err && config->require_key)
@@ -141,10 +160,15 @@ static int copy_context(struct recording *r, const struct ao_context *context)
 static void show_text(void *user, struct ao_str bytes)
 {
     struct recording *r = user;
+    /* The buffer's error is sticky: once what it holds was written out, it starts anew. */
+    if (ao_buf_err(&r->output) && r->output.len == 0)
+        ao_buf_clear(&r->output);
     if (r->filtered)
         (void)terminal_filter_feed(&r->filter, bytes, &r->output);
     else
         ao_buf_add_str(&r->output, bytes);
+    if (ao_buf_err(&r->output))
+        r->unshown += bytes.len;
 }
 
 static void show_said(void *user, struct ao_str utf8)
@@ -197,6 +221,7 @@ int recording_open(const struct recording_config *config, struct recording **ret
     r->settings = config->settings;
     r->filtered = config->to_terminal && !config->settings->options.raw;
     r->show_said = config->show_said;
+    r->adopt_trace = config->adopt_trace;
     r->next_tick = config->now + TICK_NS;
     ao_buf_init(&r->output, OUTPUT_MAX);
     terminal_filter_init(&r->filter);
@@ -215,8 +240,7 @@ int recording_open(const struct recording_config *config, struct recording **ret
         recording_free(r);
         return err;
     }
-    if (!config->adopt_trace)
-        recording_flush(r);
+    (void)recording_flush(r);
     *ret_recording = r;
     return AO_OK;
 }
@@ -275,29 +299,29 @@ static void note_store_problem(struct recording *r)
                 r->store_problem ? r->store_problem : "out of memory");
 }
 
-void recording_flush(struct recording *r)
+int recording_flush(struct recording *r)
 {
-    if (!r->store)
-        return;
     int err = AO_OK;
+    if (r->adopt_trace && !r->finished && assembly_counts(r->assembly)->records == 0)
+        return AO_OK;
     r->run.trace_id = assembly_trace_id(r->assembly);
-    if (!r->run_stored) {
+    if (!r->run_stored && r->store) {
         err = store_put_run(r->store, &r->run);
         r->run_stored = err == AO_OK;
     }
-    if (!err)
-        err = assembly_flush(r->assembly, r->store);
+    int unstored = assembly_flush(r->assembly, err ? NULL : r->store);
+    err = err ? err : unstored;
     /* A lock passes: the changes wait and the next flush takes them. */
-    if (err && err != AO_ERR_BUSY)
+    if (err && err != AO_ERR_BUSY && r->store)
         note_store_problem(r);
+    return err;
 }
 
 void recording_tick(struct recording *r, uint64_t now)
 {
     if (now >= r->next_tick) {
         (void)assembly_settle(r->assembly);
-        recording_flush(r);
-        r->next_tick = now + TICK_NS;
+        r->next_tick = now + (recording_flush(r) == AO_ERR_BUSY ? TICK_BUSY_NS : TICK_NS);
     }
     recording_step_uploads(r, now);
 }

@@ -78,8 +78,8 @@ void recording_finish(struct recording *recording, const struct recording_end *e
  */
 int recording_conclude(struct recording *recording);
 
-/* The command could not be started: the run is kept as failed, nothing is printed or sent. */
-void recording_abandon(struct recording *recording, uint64_t now);
+/* The command could not be started: the run is kept as failed, its report written; nothing is shown or sent. */
+void recording_abandon(struct recording *recording, uint64_t now, int exit_code, const char *message);
 /* The run is opened for a stream that a later `read --run` reads. AO_ERR_IO when it could not be stored. */
 int recording_leave_open(struct recording *recording);
 

@@ -12,6 +12,7 @@
 #include "host/tree.h"
 
 #define REPORT_MAX (16u * 1024 * 1024)
+#define LAST_FLUSH_NS (2 * CLOCK_SECOND) /* how long the end of a run waits for another process's lock */
 
 /* ---- the sandbox ---- */
 
@@ -70,8 +71,8 @@ static int keep_error(struct recording *r)
 {
     if (!r->error_type)
         return AO_OK;
-    r->own_error_type = ao_strdup(ao_str_from(r->error_type));
-    r->own_error_message = ao_strdup(ao_str_from(r->error_message ? r->error_message : ""));
+    r->own_error_type = assembly_masked(r->assembly, r->error_type);
+    r->own_error_message = assembly_masked(r->assembly, r->error_message ? r->error_message : "");
     if (!r->own_error_type || !r->own_error_message)
         return AO_ERR_NOMEM;
     r->error_type = r->own_error_type;
@@ -87,6 +88,38 @@ static void name_session(struct recording *r)
         r->run.session_id = ao_strdup(ao_str_from(session));
     if (parent && !r->run.braintrust_parent)
         r->run.braintrust_parent = ao_strdup(ao_str_from(parent));
+}
+
+static void note_busy(struct recording *r)
+{
+    if (r->store_problem)
+        return;
+    r->store_problem = text_format("%s", store_error(r->store));
+    console_say("the store %s is locked by another process: what was not stored yet is lost", store_path(r->store));
+}
+
+static int store_run(struct recording *r)
+{
+    int err = r->store ? store_put_run(r->store, &r->run) : AO_ERR_IO;
+    if (err && r->store && !r->store_problem) {
+        r->store_problem = text_format("%s", store_error(r->store));
+        console_say("the run could not be stored: %s", r->store_problem ? r->store_problem : "out of memory");
+    }
+    return err;
+}
+
+/* Nobody waits for the agent any more: another process's lock is waited for, and then what is lost is counted. */
+static void flush_last(struct recording *r)
+{
+    uint64_t deadline = clock_now() + LAST_FLUSH_NS;
+    int err;
+    do {
+        err = recording_flush(r);
+    } while (err == AO_ERR_BUSY && clock_now() < deadline);
+    if (err)
+        assembly_give_up(r->assembly);
+    if (err == AO_ERR_BUSY)
+        note_busy(r);
 }
 
 void recording_finish(struct recording *r, const struct recording_end *end)
@@ -118,7 +151,8 @@ void recording_finish(struct recording *r, const struct recording_end *end)
     r->run.cost_pusd = report_total_pusd(assembly_bill(r->assembly), r->has_e2b ? &r->e2b : NULL);
     ao_free(r->run.stream_key);
     r->run.stream_key = NULL;
-    recording_flush(r);
+    r->finished = true;
+    flush_last(r);
 }
 
 /* ---- the report ---- */
@@ -146,16 +180,6 @@ static char *make_report(struct recording *r, size_t *ret_len)
     return json;
 }
 
-static int store_run(struct recording *r)
-{
-    int err = r->store ? store_put_run(r->store, &r->run) : AO_ERR_IO;
-    if (err && r->store && !r->store_problem) {
-        r->store_problem = text_format("%s", store_error(r->store));
-        console_say("the run could not be stored: %s", r->store_problem ? r->store_problem : "out of memory");
-    }
-    return err;
-}
-
 static void say_loss(const struct recording *r)
 {
     const struct assembly_counts *counts = assembly_counts(r->assembly);
@@ -168,6 +192,9 @@ static void say_loss(const struct recording *r)
         console_say("%llu malformed lines were skipped", (unsigned long long)counts->bad_records);
     if (counts->refused)
         console_say("%llu spans were refused: duplicates, or too many", (unsigned long long)counts->refused);
+    if (r->unshown)
+        console_say("%llu bytes of the agent's output could not be shown: out of memory",
+                    (unsigned long long)r->unshown);
     if (counts->unstored)
         console_say("%llu changes were lost because the store could not take them",
                     (unsigned long long)counts->unstored);
@@ -203,41 +230,46 @@ static void say_summary(struct recording *r)
         fprintf(stderr, "next: agentobs-host show %.8s   agentobs-host costs   agentobs-host list\n", trace);
 }
 
-int recording_conclude(struct recording *r)
+/* The report as it is now, kept with the run and written where the user wants it. */
+static int write_report(struct recording *r)
 {
-    int code = AO_EXIT_OK;
     size_t len = 0;
-    /* The run's row goes first: a sink names its session and its Braintrust parent from it. */
-    (void)store_run(r);
-    recording_drain_uploads(r);
     char *json = make_report(r, &len);
     ao_free(r->run.report);
     r->run.report = json;
     (void)store_run(r);
-    if (!r->settings->options.quiet) {
-        say_summary(r);
-        say_loss(r);
-        say_unpriced(r);
-    }
     const char *path = r->settings->options.report;
-    if (path && (!json || report_write_file(path, (struct ao_str){json, len}))) {
-        console_say("cannot write the report %s: %s", path, json ? strerror(errno) : "out of memory");
-        code = AO_EXIT_FAILURE;
-    }
-    return code;
+    int err = !path ? AO_OK : json ? report_write_file(path, (struct ao_str){json, len}) : AO_ERR_NOMEM;
+    if (err)
+        console_say("cannot write the report %s: %s", path, err == AO_ERR_IO ? strerror(errno) : ao_err_text(err));
+    return err;
 }
 
-void recording_abandon(struct recording *r, uint64_t now)
+int recording_conclude(struct recording *r)
+{
+    /* The run's row goes first: a sink names its session and its Braintrust parent from it. */
+    (void)store_run(r);
+    recording_drain_uploads(r);
+    int err = write_report(r);
+    if (!r->settings->options.quiet) {
+        say_summary(r);
+        say_unpriced(r);
+    }
+    say_loss(r);
+    return err ? AO_EXIT_FAILURE : AO_EXIT_OK;
+}
+
+void recording_abandon(struct recording *r, uint64_t now, int exit_code, const char *message)
 {
     struct recording_end end = {
         .now = now,
         .status = RUN_ERROR,
-        .exit_code = AO_EXIT_SELF,
+        .exit_code = exit_code,
         .error_type = "cannot_run",
-        .error_message = "the command could not be started",
+        .error_message = message,
     };
     recording_finish(r, &end);
-    (void)store_run(r);
+    (void)write_report(r);
 }
 
 int recording_leave_open(struct recording *r)

@@ -28,7 +28,10 @@ struct recording {
     bool filtered;
     bool show_said;
     bool said_newline;         /* what was shown last ended a line */
+    bool adopt_trace;          /* nothing is stored before the stream told its trace */
+    bool finished;
     uint64_t next_tick;
+    uint64_t unshown;          /* bytes of text that memory had no room for */
     struct e2b_bill e2b;
     bool has_e2b;
     const char *error_type;    /* views into the assembly or the fields below */
@@ -50,7 +53,7 @@ size_t recording_deliveries(struct recording *r, struct report_delivery *out);
 /* A link to the trace; NULL (ao_free). */
 char *recording_trace_url(struct recording *r);
 
-/* Writes what changed, and the run row with it. */
-void recording_flush(struct recording *r);
+/* Writes what changed, and the run row with it. The store's error: what changed stays to be written. */
+int recording_flush(struct recording *r);
 
 #endif

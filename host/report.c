@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include "core/cost.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "host/text.h"
 
 /* ---- the object ---- */
 
@@ -54,9 +56,10 @@ static void add_by_model(struct ao_jw *w, const struct ao_bill *bill)
 
 int64_t report_total_pusd(const struct ao_bill *bill, const struct e2b_bill *e2b)
 {
-    if (!bill->known)
+    int64_t sandbox = e2b ? e2b->cost.total : 0;
+    if (!bill->known || bill->cost.total > INT64_MAX - sandbox)
         return AO_COST_UNKNOWN;
-    return bill->cost.total + (e2b ? e2b->cost.total : 0);
+    return bill->cost.total + sandbox;
 }
 
 static void key_thousandths(struct ao_jw *w, const char *key, uint64_t ns)
@@ -214,22 +217,38 @@ static int write_all(int fd, const char *bytes, size_t len)
     return AO_OK;
 }
 
-static void sync_folder(const char *path)
+static void sync_folder(char *path)
 {
-    char *copy = ao_strdup(ao_str_from(path));
-    int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         (void)fsync(fd);
         close(fd);
     }
-    ao_free(copy);
+}
+
+/* The descriptor that the path names: -1 when it names none of ours. */
+static int named_fd(const char *path)
+{
+    static const struct {
+        const char *path;
+        int fd;
+    } names[] = {{"-", STDOUT_FILENO}, {"/dev/stdout", STDOUT_FILENO}, {"/dev/stderr", STDERR_FILENO}};
+    for (size_t i = 0; i < AO_ARRAY_LEN(names); i++)
+        if (strcmp(path, names[i].path) == 0)
+            return names[i].fd;
+    uint64_t number;
+    struct ao_str prefix = AO_STR("/dev/fd/"), whole = ao_str_from(path);
+    if (!ao_str_starts(whole, prefix) ||
+        ao_json_u64((struct ao_str){whole.ptr + prefix.len, whole.len - prefix.len}, &number) || number > INT_MAX)
+        return -1;
+    return (int)number;
 }
 
 /* A pipe, a device: nothing to replace, written in place. */
 static bool is_special(const char *path)
 {
     struct stat info;
-    return stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+    return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
 }
 
 static int write_and_close(int fd, struct ao_str text, bool sync)
@@ -239,39 +258,76 @@ static int write_and_close(int fd, struct ao_str text, bool sync)
         err = write_all(fd, "\n", 1);
     if (!err && sync && fsync(fd))
         err = AO_ERR_IO;
+    int failure = errno;
     if (close(fd) && !err)
+        return AO_ERR_IO;
+    errno = failure;
+    return err;
+}
+
+/* The file behind the path, links followed; where there is none yet, the path itself (ao_free). */
+static char *real_file(const char *path)
+{
+    char *resolved = realpath(path, NULL);
+    char *copy = ao_strdup(ao_str_from(resolved ? resolved : path));
+    free(resolved);
+    return copy;
+}
+
+/* `name` is path + ".XXXXXX". */
+static int replace_file(char *path, char *name, struct ao_str text)
+{
+    int fd = mkstemp(name);
+    if (fd < 0)
+        return AO_ERR_IO;
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    (void)fchmod(fd, 0666 & ~mask);
+    int err = write_and_close(fd, text, true);
+    if (!err && rename(name, path))
         err = AO_ERR_IO;
+    int failure = errno;
+    if (err)
+        (void)unlink(name);
+    else
+        sync_folder(path);
+    errno = failure;
     return err;
 }
 
 int report_write_file(const char *path, struct ao_str text)
 {
-    if (strcmp(path, "-") == 0)
-        return write_all(STDOUT_FILENO, text.ptr, text.len) || write_all(STDOUT_FILENO, "\n", 1) ? AO_ERR_IO : AO_OK;
+    int fd = named_fd(path);
+    if (fd >= 0)
+        return write_all(fd, text.ptr, text.len) || write_all(fd, "\n", 1) ? AO_ERR_IO : AO_OK;
     if (is_special(path)) {
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
         return fd < 0 ? AO_ERR_IO : write_and_close(fd, text, false);
     }
-    struct ao_buf name;
-    ao_buf_init(&name, 8192);
-    ao_buf_add_cstr(&name, path);
-    ao_buf_add(&name, ".XXXXXX", sizeof(".XXXXXX"));
-    int err = ao_buf_err(&name);
-    int fd = err ? -1 : mkstemp(name.data);
-    if (!err && fd < 0)
-        err = AO_ERR_IO;
-    if (fd >= 0) {
-        mode_t mask = umask(0);
-        (void)umask(mask);
-        (void)fchmod(fd, 0666 & ~mask);
-        err = write_and_close(fd, text, true);
-        if (!err && rename(name.data, path))
-            err = AO_ERR_IO;
-        if (err)
-            (void)unlink(name.data);
-        else
-            sync_folder(path);
-    }
-    ao_buf_release(&name);
+    char *file = real_file(path), *name = file ? text_format("%s.XXXXXX", file) : NULL;
+    int err = name ? replace_file(file, name, text) : AO_ERR_NOMEM;
+    ao_free(name);
+    ao_free(file);
     return err;
+}
+
+int report_check_file(const char *path)
+{
+    struct stat info;
+    int fd = named_fd(path), failure = 0;
+    if (fd >= 0)
+        return fcntl(fd, F_GETFD) < 0 ? errno : 0;
+    if (is_special(path))
+        return access(path, W_OK) ? errno : 0;
+    if (path[0] == '\0')
+        return ENOENT;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return EISDIR;
+    char *file = real_file(path);
+    if (!file)
+        return ENOMEM;
+    if (access(dirname(file), W_OK | X_OK))
+        failure = errno;
+    ao_free(file);
+    return failure;
 }

@@ -35,7 +35,13 @@ struct report {
 int report_encode(const struct report *report, struct ao_buf *out);
 /* Claude and E2B together; AO_COST_UNKNOWN when a part that was used has no known cost. */
 int64_t report_total_pusd(const struct ao_bill *bill, const struct e2b_bill *e2b);
-/* Writes text and a newline to a file: temporary, fsync, rename, fsync of the folder; "-" is stdout. AO_ERR_IO; errno tells. */
+/*
+ * Writes text and a newline to a file: temporary, fsync, rename, fsync of the folder. A link's target is
+ * replaced, not the link; a pipe or device is written to; "-" and "/dev/stdout" are our stdout, "/dev/stderr"
+ * and "/dev/fd/N" likewise. AO_ERR_IO, errno tells; AO_ERR_NOMEM.
+ */
 int report_write_file(const char *path, struct ao_str text);
+/* 0, or the errno value that says why report_write_file cannot work: asked before anything is begun. */
+int report_check_file(const char *path);
 
 #endif

@@ -3,6 +3,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "host/price_table.h"
+#include "host/report.h"
 #include "host/store.h"
 #include "host/text.h"
 
@@ -64,6 +65,11 @@ int settings_init(struct settings *settings, const struct settings_options *opti
     int err = load_prices(settings, ret_error);
     if (!err && options->e2b && parse_e2b(options->e2b, &settings->e2b_vcpus, &settings->e2b_memory_mib)) {
         *ret_error = text_format("--e2b %s: write the sandbox's vCPUs and MiB of memory, e.g. 2x512", options->e2b);
+        err = AO_ERR_USAGE;
+    }
+    int failure = !err && options->report ? report_check_file(options->report) : 0;
+    if (failure) {
+        *ret_error = text_format("--report %s: cannot write there: %s", options->report, strerror(failure));
         err = AO_ERR_USAGE;
     }
     if (!err) {

@@ -160,6 +160,7 @@ static int add_span(void *user, const struct span *span)
     struct tree_node *node = &tree->nodes[tree->count++];
     *node = (struct tree_node){
         .id = span->span_id, .parent_id = span->parent_id, .start = span->start, .end = span->end,
+        .output_bytes = span->output ? strlen(span->output) : 0,
         .failed = span->status == SPAN_ERROR, .unfinished = span->unfinished, .own = own_sum(span),
         .parent = TREE_NONE, .first_child = TREE_NONE, .next = TREE_NONE,
     };

@@ -30,6 +30,7 @@ struct tree_node {
     char *detail; /* the gist of the input: untrusted; NULL when there is none */
     char *error;  /* "type: message": untrusted; NULL without an error */
     uint64_t start, end;
+    size_t output_bytes; /* of its output as JSON */
     bool failed, unfinished;
     struct tree_sum own, sum; /* its own; with all below */
     uint32_t parent, first_child, next;

@@ -80,6 +80,12 @@ _LATER = {
 }
 
 
+if enabled():
+    # Recording will need them, perhaps first in a thread while another one forks: the child could then never import
+    # them, for Python's lock on a module that is being imported is not freed there.
+    from agentobs import _helpers, _simplify  # noqa: F401
+
+
 def __getattr__(name):
     module = _LATER.get(name)
     if module is None and name in ("claude", "otel"):

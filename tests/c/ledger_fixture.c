@@ -9,29 +9,29 @@
 
 #include "host/price_table.h"
 
-struct ao_price_table table;
-struct ao_ledger *ledger;
+struct ao_price_table fixture_table;
+struct ao_ledger *fixture_ledger;
 
 int ledger_begin(void **state)
 {
     char *error = NULL;
     (void)state;
-    ledger = ao_ledger_new();
-    return ledger ? price_table_builtin(&table, &error) : -1;
+    fixture_ledger = ao_ledger_new();
+    return fixture_ledger ? price_table_builtin(&fixture_table, &error) : -1;
 }
 
 int ledger_end(void **state)
 {
     (void)state;
-    ao_ledger_free(ledger);
+    ao_ledger_free(fixture_ledger);
     ao_ledger_free(NULL);
-    ao_price_table_release(&table);
+    ao_price_table_release(&fixture_table);
     return 0;
 }
 
-void add(struct ao_record record)
+void add_usage(struct ao_record record)
 {
-    assert_int_equal(ao_ledger_add(ledger, &record), AO_OK);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &record), AO_OK);
 }
 
 struct ao_record usage_request(const char *message_id, const char *model, uint64_t input, uint64_t output)
@@ -133,7 +133,7 @@ void check_bill(const struct ao_bill *bill)
     assert_int_equal(bill->known, unpriced == 0 && bill->lost == 0);
 }
 
-struct ao_bill settle(const struct ao_ledger *ledger, const struct ao_price_table *table)
+struct ao_bill settle_ledger(const struct ao_ledger *ledger, const struct ao_price_table *table)
 {
     struct ao_bill bill;
     struct ao_bill again;

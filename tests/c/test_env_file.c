@@ -13,6 +13,7 @@
 
 #include "host/config.h"
 #include "host/env_file.h"
+#include "host/env_parse.h"
 #include "store_fixture.h"
 #include "torture.h"
 
@@ -161,7 +162,7 @@ static bool is_test_key(const char *key)
     return strncmp(key, "AOTEST_", 7) == 0;
 }
 
-static void expect_value(const struct env *env, const char *key, const char *text, const char *source_end)
+static void expect_setting(const struct env *env, const char *key, const char *text, const char *source_end)
 {
     struct env_value value = {0};
     assert_true(env_get(env, key, &value));
@@ -193,11 +194,11 @@ static void test_places_and_their_order(void **state)
     assert_int_equal(setenv("AOTEST_A", "process", 1), 0);
     assert_int_equal(setenv("AOTEST_B", " \t", 1), 0);
     assert_int_equal(env_load(deepest, is_test_key, &env, &error), AO_OK);
-    expect_value(&env, "AOTEST_A", "process", NULL);
-    expect_value(&env, "AOTEST_B", "bt", "/inner/.env.braintrust");
-    expect_value(&env, "AOTEST_C", "bt", "/inner/.env.braintrust");
-    expect_value(&env, "AOTEST_D", "dot", "/inner/deepest/.env");
-    expect_value(&env, "AOTEST_BLANK", "dot", "/.env");
+    expect_setting(&env, "AOTEST_A", "process", NULL);
+    expect_setting(&env, "AOTEST_B", "bt", "/inner/.env.braintrust");
+    expect_setting(&env, "AOTEST_C", "bt", "/inner/.env.braintrust");
+    expect_setting(&env, "AOTEST_D", "dot", "/inner/deepest/.env");
+    expect_setting(&env, "AOTEST_BLANK", "dot", "/.env");
     assert_false(env_get(&env, "AOTEST_OUTER", &value));
     assert_false(env_get(&env, "OTHER", &value));
     env_release(&env);

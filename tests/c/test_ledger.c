@@ -12,7 +12,7 @@
 static void an_empty_run_costs_nothing(void **state)
 {
     (void)state;
-    struct ao_bill bill = settle(ledger, &table);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_true(bill.known);
     assert_int_equal(bill.cost.total, 0);
     assert_false(bill.has_reported);
@@ -30,9 +30,9 @@ static void one_response_told_many_times_is_billed_once(void **state)
     AO_SET(&line, span_id, span_of(1));
     AO_SET(&line, session_id, AO_STR("s"));
     AO_SET(&line, time, UINT64_C(1795000000000000000));
-    add(line);
-    assert_int_equal(ao_ledger_add(ledger, &line), 1); /* nothing new */
-    struct ao_bill early = settle(ledger, &table);
+    add_usage(line);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &line), 1); /* nothing new */
+    struct ao_bill early = settle_ledger(fixture_ledger, &fixture_table);
     assert_true(early.items[0].provisional);
     assert_int_equal(find_model(&early, SONNET)->notes, AO_BILL_PLACEHOLDER);
     ao_bill_release(&early);
@@ -40,8 +40,8 @@ static void one_response_told_many_times_is_billed_once(void **state)
     AO_SET(&delta, cache_read_input_tokens, 5000);
     AO_SET(&delta, first_token, 77);
     AO_SET(&delta, span_id, span_of(2));
-    add(delta);
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(delta);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 1);
     const struct ao_bill_item *item = &bill.items[0];
     assert_int_equal(item->cost.total, USD(0.003) + USD(0.003) + USD(0.0015));
@@ -67,10 +67,10 @@ static void a_snapshot_never_beats_a_final_count(void **state)
         AO_SET(&early, provisional, true);
         AO_SET(&early, speed, AO_STR("fast"));
         AO_SET(&final, speed, AO_STR("standard"));
-        add(order ? early : final);
-        add(order ? final : early);
+        add_usage(order ? early : final);
+        add_usage(order ? final : early);
     }
-    struct ao_bill bill = settle(ledger, &table);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(bill.items[i].usage.output, 7);
         assert_int_equal(bill.items[i].usage.input, 500); /* a delta that leaves it out does not take it away */
@@ -93,28 +93,28 @@ static void ids_decide_what_is_the_same_response(void **state)
         struct ao_record r = usage_request(steps[i].message, SONNET, 10, 10 + i);
         if (steps[i].request)
             AO_SET(&r, request_id, ao_str_from(steps[i].request));
-        add(r);
-        struct ao_bill bill = settle(ledger, &table);
+        add_usage(r);
+        struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
         assert_int_equal(bill.item_count, steps[i].items);
         ao_bill_release(&bill);
     }
     /* Another session that tells the same response again (a resumed or forked one) does not pay for it again. */
     struct ao_record copy = usage_request("m2", SONNET, 10, 16);
     AO_SET(&copy, session_id, AO_STR("fork"));
-    assert_int_equal(ao_ledger_add(ledger, &copy), 1);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &copy), 1);
 }
 
 static void a_span_stands_for_a_missing_message_id(void **state)
 {
     (void)state;
     struct ao_record r = usage_request(NULL, "claude-opus-4-5", 100, 10);
-    assert_int_equal(ao_ledger_add(ledger, &r), AO_ERR_USAGE);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), AO_ERR_USAGE);
     AO_SET(&r, span_id, span_of(9));
-    add(r);
-    assert_int_equal(ao_ledger_add(ledger, &r), 1);
+    add_usage(r);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), 1);
     struct ao_record named = usage_request("0901020304050607", "claude-opus-4-5", 100, 10);
-    add(named); /* a message id that looks like the span is another request */
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(named); /* a message id that looks like the span is another request */
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 2);
     assert_null(bill.items[0].message_id.ptr);
     ao_bill_release(&bill);
@@ -125,16 +125,16 @@ static void records_that_say_nothing_are_refused(void **state)
     (void)state;
     struct ao_record r = usage_request("m", SONNET, 1, 1);
     r.kind = AO_KIND_EVENT;
-    assert_int_equal(ao_ledger_add(ledger, &r), AO_ERR_USAGE);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), AO_ERR_USAGE);
     r = usage_request("m", NULL, 1, 1);
-    assert_int_equal(ao_ledger_add(ledger, &r), AO_ERR_USAGE);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), AO_ERR_USAGE);
     r = usage_request("m", "", 1, 1);
-    assert_int_equal(ao_ledger_add(ledger, &r), AO_ERR_USAGE);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), AO_ERR_USAGE);
     AO_SET(&r, scope, AO_STR("sum"));
-    assert_int_equal(ao_ledger_add(ledger, &r), AO_ERR_USAGE);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), AO_ERR_USAGE);
     r = usage_request("m", "<synthetic>", 1, 1);
-    assert_int_equal(ao_ledger_add(ledger, &r), 1);
-    struct ao_bill bill = settle(ledger, &table);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), 1);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 0);
     assert_true(bill.known);
     ao_bill_release(&bill);
@@ -151,18 +151,18 @@ static void each_iteration_is_billed_at_its_own_model(void **state)
                   "{\"type\":\"message\",\"input_tokens\":1283,\"output_tokens\":10}]"));
     AO_SET(&advisor, web_search_requests, 2);
     AO_SET(&advisor, span_id, span_of(1));
-    add(advisor);
+    add_usage(advisor);
     struct ao_record compact = usage_request("m2", "claude-sonnet-4-6", 612, 2819);
     AO_SET(&compact, iterations,
            AO_STR("[{\"type\":\"compaction\",\"input_tokens\":60385,\"output_tokens\":522},"
                   "{\"type\":\"message\",\"input_tokens\":612,\"output_tokens\":2819}]"));
-    add(compact);
+    add_usage(compact);
     struct ao_record fallback = usage_request("m3", "claude-opus-4-8", 412, 264);
     AO_SET(&fallback, iterations,
            AO_STR("[{\"type\":\"message\",\"model\":\"claude-f\\u0061ble-5\",\"input_tokens\":408,\"output_tokens\":0},"
                   "{\"type\":\"fallback_message\",\"model\":\"claude-opus-4-8\",\"input_tokens\":412,\"output_tokens\":264}]"));
-    add(fallback);
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(fallback);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     const struct ao_bill_model *sonnet = find_model(&bill, "claude-sonnet-4-6");
     assert_int_equal(sonnet->usage.input, 2411 + 60385 + 612);
     assert_int_equal(sonnet->usage.output, 145 + 522 + 2819);
@@ -185,10 +185,10 @@ static void iterations_that_lag_are_made_up_from_the_response(void **state)
     AO_SET(&r, cache_creation_input_tokens, 50);
     AO_SET(&r, ephemeral_1h_input_tokens, 20);
     AO_SET(&r, iterations, AO_STR("[{\"type\":\"message\",\"input_tokens\":900,\"output_tokens\":1}]"));
-    add(r);
+    add_usage(r);
     AO_SET(&r, iterations, AO_STR("[{\"type\":\"message\",\"input_tokens\":5}]"));
-    assert_int_equal(ao_ledger_add(ledger, &r), 1); /* an emptier list changes nothing */
-    struct ao_bill bill = settle(ledger, &table);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), 1); /* an emptier list changes nothing */
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.items[0].usage.input, 1000);
     assert_int_equal(bill.items[0].usage.output, 300);
     assert_int_equal(bill.items[0].usage.cache_write_1h, 20);
@@ -199,9 +199,9 @@ static void iterations_that_lag_are_made_up_from_the_response(void **state)
 static void the_long_tier_is_decided_request_by_request(void **state)
 {
     (void)state;
-    add(usage_request("short", "claude-haiku-5-5", 100000, 10));
-    add(usage_request("long", "claude-haiku-5-5", 100001, 10));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_request("short", "claude-haiku-5-5", 100000, 10));
+    add_usage(usage_request("long", "claude-haiku-5-5", 100001, 10));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.items[0].cost.total, 100000 * INT64_C(100000) + 10 * INT64_C(500000));
     assert_int_equal(bill.items[1].cost.total, 100001 * INT64_C(500000) + 10 * INT64_C(2500000));
     assert_int_equal(bill.items[1].cost.rules, AO_COST_LONG);
@@ -211,9 +211,9 @@ static void the_long_tier_is_decided_request_by_request(void **state)
 static void an_unknown_model_makes_the_total_unknown(void **state)
 {
     (void)state;
-    add(usage_request("m1", "glm-5.1", 1000, 10));
-    add(usage_request("m2", SONNET, 1000, 0));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_request("m1", "glm-5.1", 1000, 10));
+    add_usage(usage_request("m2", SONNET, 1000, 0));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_false(bill.known);
     assert_int_equal(bill.unpriced_count, 1);
     assert_int_equal(bill.cost.total, USD(0.003));
@@ -221,8 +221,8 @@ static void an_unknown_model_makes_the_total_unknown(void **state)
     assert_int_equal(glm->basis, AO_BASIS_UNPRICED);
     assert_int_equal(glm->usage.input, 1000); /* tokens are counted */
     ao_bill_release(&bill);
-    assert_int_equal(ao_price_table_assume(&table, AO_STR("glm-5.1"), AO_STR(HAIKU)), AO_OK);
-    bill = settle(ledger, &table);
+    assert_int_equal(ao_price_table_assume(&fixture_table, AO_STR("glm-5.1"), AO_STR(HAIKU)), AO_OK);
+    bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_true(bill.known);
     assert_int_equal(find_model(&bill, "glm-5-1")->cost.rules, AO_COST_ASSUMED);
     assert_int_equal(bill.cost.total, USD(0.003) + USD(0.00105));
@@ -236,9 +236,9 @@ static void bounds_are_counted_and_make_the_total_unknown(void **state)
     for (unsigned i = 0; i <= AO_LEDGER_MODELS_MAX; i++) {
         snprintf(name, sizeof(name), "model-%u", i);
         struct ao_record r = usage_request(name, name, 1, 1);
-        assert_int_equal(ao_ledger_add(ledger, &r), i < AO_LEDGER_MODELS_MAX ? AO_OK : AO_ERR_LIMIT);
+        assert_int_equal(ao_ledger_add(fixture_ledger, &r), i < AO_LEDGER_MODELS_MAX ? AO_OK : AO_ERR_LIMIT);
     }
-    struct ao_bill bill = settle(ledger, &table);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.lost, 1);
     assert_false(bill.known);
     assert_int_equal(bill.model_count, AO_LEDGER_MODELS_MAX);
@@ -251,7 +251,7 @@ static void bounds_are_counted_and_make_the_total_unknown(void **state)
     ao_buf_add_char(&list, ']');
     struct ao_record r = usage_request("model-0", "model-0", 1, 1);
     AO_SET(&r, iterations, ao_buf_str(&list));
-    assert_int_equal(ao_ledger_add(ledger, &r), AO_ERR_LIMIT);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), AO_ERR_LIMIT);
     ao_buf_release(&list);
 }
 
@@ -262,9 +262,9 @@ static void requests_are_bounded(void **state)
     for (unsigned i = 0; i < AO_LEDGER_ENTRIES_MAX + 10; i++) {
         snprintf(name, sizeof(name), "m%u", i);
         struct ao_record r = usage_request(name, HAIKU, 1, 0);
-        assert_int_equal(ao_ledger_add(ledger, &r), i < AO_LEDGER_ENTRIES_MAX ? AO_OK : AO_ERR_LIMIT);
+        assert_int_equal(ao_ledger_add(fixture_ledger, &r), i < AO_LEDGER_ENTRIES_MAX ? AO_OK : AO_ERR_LIMIT);
     }
-    struct ao_bill bill = settle(ledger, &table);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, AO_LEDGER_ENTRIES_MAX);
     assert_int_equal(bill.cost.total, (int64_t)AO_LEDGER_ENTRIES_MAX * 1000000);
     assert_int_equal(bill.lost, 10);
@@ -274,9 +274,9 @@ static void requests_are_bounded(void **state)
 static void figures_too_large_to_be_true_are_not_priced(void **state)
 {
     (void)state;
-    add(usage_request("m1", SONNET, UINT64_MAX, UINT64_MAX));
-    add(usage_request("m2", HAIKU, 1000, 0));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_request("m1", SONNET, UINT64_MAX, UINT64_MAX));
+    add_usage(usage_request("m2", HAIKU, 1000, 0));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_false(bill.known);
     assert_int_equal(bill.cost.total, USD(0.001));
     assert_int_equal(find_model(&bill, SONNET)->basis, AO_BASIS_UNPRICED);
@@ -285,9 +285,9 @@ static void figures_too_large_to_be_true_are_not_priced(void **state)
     for (int i = 0; i < 3; i++) {
         char name[16];
         snprintf(name, sizeof(name), "big%d", i);
-        add(usage_request(name, "claude-opus-4-5", UINT64_C(1000000000000), 0));
+        add_usage(usage_request(name, "claude-opus-4-5", UINT64_C(1000000000000), 0));
     }
-    bill = settle(ledger, &table);
+    bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(find_model(&bill, "claude-opus-4-5")->basis, AO_BASIS_UNPRICED);
     ao_bill_release(&bill);
 }

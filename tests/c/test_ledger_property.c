@@ -78,7 +78,7 @@ static void whatever_comes_sums_of_parts_equal_totals(void **state)
             struct ao_record r = random_record(&prng, text, json);
             assert_true(ao_ledger_add(random, &r) >= 0);
             if (i % 20 == 19) {
-                struct ao_bill bill = settle(random, &table);
+                struct ao_bill bill = settle_ledger(random, &fixture_table);
                 ao_bill_release(&bill);
             }
         }
@@ -106,7 +106,7 @@ static void the_order_of_what_is_told_of_requests_does_not_matter(void **state)
             struct ao_ledger *own = ao_ledger_new();
             for (size_t i = 0; i < COUNT * 2; i++) /* everything twice, too */
                 assert_true(ao_ledger_add(own, &records[(turn ? COUNT * 2 - 1 - i : i) % COUNT]) >= 0);
-            struct ao_bill bill = settle(own, &table);
+            struct ao_bill bill = settle_ledger(own, &fixture_table);
             totals[turn] = bill.cost.total;
             ao_bill_release(&bill);
             ao_ledger_free(own);
@@ -138,7 +138,7 @@ static void every_allocation_may_fail(void **state)
             assert_true(err == AO_OK || err == AO_ERR_NOMEM);
             ok = ok && !err;
         }
-        int err = own ? ao_ledger_settle(own, &table, &bill) : AO_ERR_NOMEM;
+        int err = own ? ao_ledger_settle(own, &fixture_table, &bill) : AO_ERR_NOMEM;
         assert_true(err == AO_OK || err == AO_ERR_NOMEM);
         bool failed = torture_end(&t);
         assert_int_equal(failed, !ok || err);

@@ -14,9 +14,9 @@ static void a_placeholder_gets_its_output_from_the_totals(void **state)
     struct ao_record line = usage_request("m1", SONNET, 1000, 1);
     AO_SET(&line, provisional, true);
     AO_SET(&line, span_id, span_of(1));
-    add(line);
-    add(usage_total(USD(0.006), TOTAL(1000, 200, 0.006)));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(line);
+    add_usage(usage_total(USD(0.006), TOTAL(1000, 200, 0.006)));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 1); /* the rest can only be this request's own */
     assert_int_equal(bill.items[0].usage.output, 200);
     assert_false(bill.items[0].provisional);
@@ -27,9 +27,9 @@ static void a_placeholder_gets_its_output_from_the_totals(void **state)
     /* Of two placeholders nobody can say which lacks how much. */
     struct ao_record second = usage_request("m2", SONNET, 1000, 2);
     AO_SET(&second, provisional, true);
-    add(second);
-    add(usage_total(USD(0.012), TOTAL(2000, 400, 0.012)));
-    bill = settle(ledger, &table);
+    add_usage(second);
+    add_usage(usage_total(USD(0.012), TOTAL(2000, 400, 0.012)));
+    bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 3);
     assert_int_equal(bill.items[2].kind, AO_ITEM_UNATTRIBUTED);
     assert_int_equal(bill.items[2].usage.output, 397);
@@ -44,7 +44,7 @@ static void what_only_the_totals_know_is_an_item_of_its_own(void **state)
     struct ao_record main_loop = usage_request("m1", SONNET, 100, 50);
     AO_SET(&main_loop, cache_creation_input_tokens, 8288);
     AO_SET(&main_loop, ephemeral_1h_input_tokens, 8288);
-    add(main_loop);
+    add_usage(main_loop);
     /* A sub-agent of the same model that was not streamed writes 10193 tokens to the 5-minute cache; Haiku ran behind. */
     struct ao_record total = usage_total(
         -1, "{\"" SONNET "\":{\"inputTokens\":103,\"outputTokens\":55,\"cacheCreationInputTokens\":18481,\"costUSD\":null},"
@@ -52,8 +52,8 @@ static void what_only_the_totals_know_is_an_item_of_its_own(void **state)
     AO_SET(&total, turn_usage,
            AO_STR("{\"input_tokens\":100,\"output_tokens\":50,\"cache_creation_input_tokens\":8288,"
                   "\"cache_creation\":{\"ephemeral_1h_input_tokens\":8288,\"ephemeral_5m_input_tokens\":0}}"));
-    add(total);
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(total);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 3);
     assert_int_equal(bill.items[1].kind, AO_ITEM_UNATTRIBUTED);
     assert_int_equal(bill.items[1].usage.input, 3);
@@ -69,29 +69,29 @@ static void what_only_the_totals_know_is_an_item_of_its_own(void **state)
 static void totals_are_cumulative_until_they_fall(void **state)
 {
     (void)state;
-    add(usage_total(USD(0.003), TOTAL(1000, 0, 0.003)));
+    add_usage(usage_total(USD(0.003), TOTAL(1000, 0, 0.003)));
     struct ao_record same = usage_total(USD(0.003), TOTAL(1000, 0, 0.003));
-    assert_int_equal(ao_ledger_add(ledger, &same), 1);
-    add(usage_total(USD(0.006), TOTAL(2000, 0, 0.006)));
+    assert_int_equal(ao_ledger_add(fixture_ledger, &same), 1);
+    add_usage(usage_total(USD(0.006), TOTAL(2000, 0, 0.006)));
     struct ao_record zero = usage_total(0, "{}"); /* a crashed or failed turn tells nothing */
-    assert_int_equal(ao_ledger_add(ledger, &zero), 1);
-    add(usage_total(USD(0.009), TOTAL(3000, 0, 0.009)));
-    struct ao_bill bill = settle(ledger, &table);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &zero), 1);
+    add_usage(usage_total(USD(0.009), TOTAL(3000, 0, 0.009)));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.reported_pusd, USD(0.009));
     assert_int_equal(bill.cost.total, USD(0.009));
     ao_bill_release(&bill);
     /* The last digits of a double are no decrease; a new process is. */
-    add(usage_total(USD(0.009) - 1, TOTAL(3000, 0, 0.008999999999)));
-    add(usage_total(USD(0.0015), TOTAL(500, 0, 0.0015)));
-    bill = settle(ledger, &table);
+    add_usage(usage_total(USD(0.009) - 1, TOTAL(3000, 0, 0.008999999999)));
+    add_usage(usage_total(USD(0.0015), TOTAL(500, 0, 0.0015)));
+    bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.cost.total, USD(0.0105));
     assert_int_equal(bill.reported_pusd, USD(0.0105) - 1);
     ao_bill_release(&bill);
     /* Each session counts for itself. */
     struct ao_record other = usage_total(USD(0.03), TOTAL(10000, 0, 0.03));
     AO_SET(&other, session_id, AO_STR("other"));
-    add(other);
-    bill = settle(ledger, &table);
+    add_usage(other);
+    bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.cost.total, USD(0.0405));
     assert_int_equal(bill.model_count, 1);
     assert_true(ao_str_eq_c(bill.items[2].session_id, "other"));
@@ -101,12 +101,12 @@ static void totals_are_cumulative_until_they_fall(void **state)
 static void requests_belong_to_the_total_that_follows_them(void **state)
 {
     (void)state;
-    add(usage_request("m1", SONNET, 1000, 0));
-    add(usage_total(USD(0.003), TOTAL(1000, 0, 0.003)));
-    add(usage_request("m2", SONNET, 500, 0)); /* of the next process */
-    add(usage_total(USD(0.0015), TOTAL(500, 0, 0.0015)));
-    add(usage_request("m3", SONNET, 100, 0)); /* in flight */
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_request("m1", SONNET, 1000, 0));
+    add_usage(usage_total(USD(0.003), TOTAL(1000, 0, 0.003)));
+    add_usage(usage_request("m2", SONNET, 500, 0)); /* of the next process */
+    add_usage(usage_total(USD(0.0015), TOTAL(500, 0, 0.0015)));
+    add_usage(usage_request("m3", SONNET, 100, 0)); /* in flight */
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 3);
     assert_int_equal(bill.cost.total, USD(0.0048));
     assert_int_equal(bill.models[0].basis, AO_BASIS_COMPUTED);
@@ -117,9 +117,9 @@ static void requests_belong_to_the_total_that_follows_them(void **state)
 static void a_total_that_holds_less_is_flagged_and_not_booked(void **state)
 {
     (void)state;
-    add(usage_request("m1", SONNET, 1000, 10));
-    add(usage_total(-1, TOTAL(400, 20, 0.0015)));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_request("m1", SONNET, 1000, 10));
+    add_usage(usage_total(-1, TOTAL(400, 20, 0.0015)));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(find_model(&bill, SONNET)->usage.input, 1000);
     assert_true(bill.models[0].notes & AO_BILL_NEGATIVE);
     ao_bill_release(&bill);
@@ -129,12 +129,12 @@ static void one_model_under_several_names_is_one_model(void **state)
 {
     (void)state;
     struct ao_record r = usage_request("m1", "claude-opus-4-7", 100, 10);
-    add(r);
-    add(usage_request("m2", HAIKU, 5, 5));
-    add(usage_total(-1, "{\"claude-opus-4-7[1m]\":{\"inputTokens\":100,\"outputTokens\":10},"
+    add_usage(r);
+    add_usage(usage_request("m2", HAIKU, 5, 5));
+    add_usage(usage_total(-1, "{\"claude-opus-4-7[1m]\":{\"inputTokens\":100,\"outputTokens\":10},"
                         "\"claude-haiku-4-5\":{\"inputTokens\":3,\"outputTokens\":2},"
                         "\"claude-haiku-4-5-20251001\":{\"inputTokens\":2,\"outputTokens\":3}}"));
-    struct ao_bill bill = settle(ledger, &table);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 2);
     assert_int_equal(bill.model_count, 2);
     assert_int_equal(bill.models[1].basis, AO_BASIS_COMPUTED);
@@ -145,9 +145,9 @@ static void the_region_is_in_the_id_of_the_totals(void **state)
 {
     (void)state;
     /* Bedrock's responses name the plain model. Claude Code leaves the premium out. */
-    add(usage_request("msg_bdrk_1", "claude-sonnet-4-5-20250929", 1000, 0));
-    add(usage_total(USD(0.0036), "{\"us.anthropic.claude-sonnet-4-5-20250929-v1:0\":{\"inputTokens\":1200,\"costUSD\":0.0036}}"));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_request("msg_bdrk_1", "claude-sonnet-4-5-20250929", 1000, 0));
+    add_usage(usage_total(USD(0.0036), "{\"us.anthropic.claude-sonnet-4-5-20250929-v1:0\":{\"inputTokens\":1200,\"costUSD\":0.0036}}"));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.item_count, 2);
     assert_int_equal(bill.cost.total, USD(0.00396));
     assert_int_equal(bill.reported_pusd, USD(0.0036));
@@ -164,22 +164,22 @@ static void known_mistakes_of_the_agent_are_named(void **state)
     AO_SET(&hour, cache_creation_input_tokens, 1000);
     AO_SET(&hour, ephemeral_1h_input_tokens, 1000);
     AO_SET(&hour, session_id, AO_STR("a"));
-    add(hour);
+    add_usage(hour);
     struct ao_record total = usage_total(USD(0.00375), "{\"" SONNET "\":{\"cacheCreationInputTokens\":1000,\"costUSD\":0.00375}}");
     AO_SET(&total, session_id, AO_STR("a"));
-    add(total);
+    add_usage(total);
     /* A model it did not know, at the rates of Opus 4.5. */
     struct ao_record guessed = usage_total(USD(0.005), "{\"claude-sonnet-4-6\":{\"inputTokens\":1000,\"costUSD\":0.005}}");
     AO_SET(&guessed, session_id, AO_STR("b"));
-    add(guessed);
+    add_usage(guessed);
     struct ao_record foreign = usage_total(USD(0.005), "{\"glm-5.1\":{\"inputTokens\":1000,\"costUSD\":0.005}}");
     AO_SET(&foreign, session_id, AO_STR("c"));
-    add(foreign);
+    add_usage(foreign);
     /* Nothing explains this one. */
     struct ao_record odd = usage_total(USD(0.123), "{\"" HAIKU "\":{\"inputTokens\":1000,\"costUSD\":0.123}}");
     AO_SET(&odd, session_id, AO_STR("d"));
-    add(odd);
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(odd);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     const struct ao_bill_model *model = find_model(&bill, SONNET);
     assert_int_equal(model->notes, AO_BILL_DIFFERS | AO_BILL_DIFF_1H_AS_5M);
     assert_int_equal(model->cost.total, USD(0.006));
@@ -202,11 +202,11 @@ static void mixed_speeds_without_final_counts_cost_what_was_reported(void **stat
         AO_SET(&r, provisional, true);
         if (i)
             AO_SET(&r, speed, AO_STR("fast"));
-        add(r);
+        add_usage(r);
     }
     /* 300 tokens of output: 100 slow, 200 fast; input 0.005 + 0.01. */
-    add(usage_total(USD(0.0275), "{\"claude-opus-5\":{\"inputTokens\":2000,\"outputTokens\":300,\"costUSD\":0.0275}}"));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_total(USD(0.0275), "{\"claude-opus-5\":{\"inputTokens\":2000,\"outputTokens\":300,\"costUSD\":0.0275}}"));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.cost.total, USD(0.0275));
     assert_int_equal(bill.models[0].basis, AO_BASIS_REPORTED);
     assert_int_equal(bill.models[0].notes, 0);
@@ -223,10 +223,10 @@ static void a_figure_that_no_mixture_explains_is_not_taken(void **state)
         AO_SET(&r, provisional, true);
         if (i)
             AO_SET(&r, speed, AO_STR("fast"));
-        add(r);
+        add_usage(r);
     }
-    add(usage_total(USD(5.0), "{\"claude-opus-5\":{\"inputTokens\":2000,\"outputTokens\":300,\"costUSD\":5}}"));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_total(USD(5.0), "{\"claude-opus-5\":{\"inputTokens\":2000,\"outputTokens\":300,\"costUSD\":5}}"));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.models[0].basis, AO_BASIS_RECONCILED);
     assert_int_equal(bill.models[0].notes, AO_BILL_DIFFERS);
     assert_true(bill.cost.total < USD(0.05));
@@ -237,8 +237,8 @@ static void a_missing_split_is_solved_from_the_amount(void **state)
 {
     (void)state;
     /* 1000 writes of which 400 at the 1-hour rate: 600 * 3.75 + 400 * 6. */
-    add(usage_total(USD(0.00465), "{\"" SONNET "\":{\"cacheCreationInputTokens\":1000,\"costUSD\":0.00465}}"));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(usage_total(USD(0.00465), "{\"" SONNET "\":{\"cacheCreationInputTokens\":1000,\"costUSD\":0.00465}}"));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.items[0].usage.cache_write_1h, 400);
     assert_int_equal(bill.cost.total, USD(0.00465));
     assert_int_equal(bill.models[0].notes, 0);
@@ -250,11 +250,11 @@ static void old_totals_name_no_model(void **state)
     (void)state;
     struct ao_record line = usage_request("m1", "claude-opus-4-20250514", 100, 1);
     AO_SET(&line, provisional, true);
-    add(line);
+    add_usage(line);
     struct ao_record total = usage_total(USD(0.009), NULL);
     AO_SET(&total, turn_usage, AO_STR("{\"input_tokens\":100,\"output_tokens\":100,\"server_tool_use\":null}"));
-    add(total);
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(total);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.cost.total, USD(0.009));
     assert_int_equal(bill.items[0].basis, AO_BASIS_RECONCILED);
     assert_int_equal(bill.models[0].reported_pusd, USD(0.009));
@@ -266,9 +266,9 @@ static void when_only_an_amount_is_left_it_is_taken(void **state)
     (void)state;
     struct ao_record line = usage_request("m1", SONNET, 1000, 1);
     AO_SET(&line, provisional, true);
-    add(line);
-    add(usage_total(USD(0.02), NULL));
-    struct ao_bill bill = settle(ledger, &table);
+    add_usage(line);
+    add_usage(usage_total(USD(0.02), NULL));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.cost.total, USD(0.02));
     assert_int_equal(bill.models[0].basis, AO_BASIS_REPORTED);
     assert_int_equal(bill.items[1].cost.output, USD(0.02) - USD(0.003015));
@@ -289,12 +289,12 @@ static void malformed_figures_are_refused_and_the_rest_is_kept(void **state)
     (void)state;
     for (size_t i = 0; i < AO_ARRAY_LEN(cases); i++) {
         struct ao_record r = usage_total(USD(1.0) + (int64_t)i * 10000, cases[i].model_usage);
-        assert_int_equal(ao_ledger_add(ledger, &r), cases[i].err);
+        assert_int_equal(ao_ledger_add(fixture_ledger, &r), cases[i].err);
     }
     struct ao_record r = usage_request("m1", SONNET, 1000, 0);
     AO_SET(&r, iterations, AO_STR("[{\"input_tokens\":\"5\"},{\"output_tokens\":0.5}]"));
-    assert_int_equal(ao_ledger_add(ledger, &r), AO_ERR_TYPE);
-    struct ao_bill bill = settle(ledger, &table);
+    assert_int_equal(ao_ledger_add(fixture_ledger, &r), AO_ERR_TYPE);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
     assert_int_equal(bill.reported_pusd, USD(1.0) + 60000);
     assert_int_equal(bill.cost.total, USD(0.003));
     assert_true(bill.known);

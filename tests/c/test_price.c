@@ -61,6 +61,8 @@ static void ids_have_one_canonical_form(void **state)
         {"gpt-4o-latest", "gpt-4o-latest", "", false},
         {"user.anthropic.claude-opus-5", "user.anthropic.claude-opus-5", "", false},
         {"claude-20250929", "claude", "", false},
+        {"us.anthropic.eu.m", "m", "us", false},
+        {"claude-1.20250101", "claude-1", "", false},
         {"claude-v:0", "claude-v:0", "", false},
         {"claude-:0", "claude-:0", "", false},
         {"a[m]", "a[m]", "", false},
@@ -73,6 +75,9 @@ static void ids_have_one_canonical_form(void **state)
         assert_int_equal(id.len, strlen(cases[i].name));
         assert_string_equal(id.region, cases[i].region);
         assert_int_equal(id.fast, cases[i].fast);
+        struct ao_model_id again; /* a canonical id is its own canonical form */
+        assert_int_equal(ao_model_id_parse((struct ao_str){id.name, id.len}, &again), AO_OK);
+        assert_string_equal(again.name, id.name);
     }
 }
 

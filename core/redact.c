@@ -1,0 +1,119 @@
+#include "core/redact.h"
+
+#include "core/redact_match.h"
+
+/*
+ * The search: every place where three characters are those of an anchor, found
+ * through one table of 4096 bytes without a branch per byte. The table maps a
+ * hash of the three, letters folded to lower case, to the anchor; the compiler
+ * warns when two anchors meet in one cell (then HASH_FACTOR must change).
+ */
+#define FOLD UINT32_C(0x202020)
+#define HASH_FACTOR UINT32_C(0x9e3d3)
+#define HASH_BITS 12u
+#define TRIPLE(a, b, c) (((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16) | FOLD)
+#define HASH(triple) (((triple) * HASH_FACTOR & UINT32_C(0xffffff)) >> (24 - HASH_BITS))
+
+static const uint8_t anchor_cells[1u << HASH_BITS] = {
+#define ANCHOR_CELL(name, a, b, c) [HASH(TRIPLE(a, b, c))] = AO_ANCHOR_##name,
+    AO_REDACT_ANCHORS(ANCHOR_CELL)
+#undef ANCHOR_CELL
+};
+
+static const uint32_t anchor_triples[] = {
+    0,
+#define ANCHOR_TRIPLE(name, a, b, c) TRIPLE(a, b, c),
+    AO_REDACT_ANCHORS(ANCHOR_TRIPLE)
+#undef ANCHOR_TRIPLE
+};
+
+/* Eight bytes, the first in the lowest place, letters folded. */
+static inline uint64_t load_folded(const char *p)
+{
+    uint64_t word;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(&word, p, sizeof(word));
+#else
+    word = 0;
+    for (unsigned i = 0; i < 8; i++)
+        word |= (uint64_t)(uint8_t)p[i] << 8 * i;
+#endif
+    return word | UINT64_C(0x2020202020202020);
+}
+
+static inline unsigned cell_at(uint64_t word, unsigned shift)
+{
+    return anchor_cells[HASH((uint32_t)(word >> shift) & UINT32_C(0xffffff))];
+}
+
+/* The first anchor at or behind `from`; AO_ANCHOR_NONE when there is none. No secret begins in the last eight bytes. */
+static enum ao_redact_anchor find_anchor(struct ao_str text, size_t from, size_t *ret_at)
+{
+    for (size_t i = from; i + 8 <= text.len; i += 4) {
+        uint64_t word = load_folded(text.ptr + i);
+        if ((cell_at(word, 0) | cell_at(word, 8) | cell_at(word, 16) | cell_at(word, 24)) == 0)
+            continue;
+        for (unsigned k = 0; k < 4; k++) {
+            unsigned anchor = cell_at(word, 8 * k);
+            if (anchor && ((uint32_t)(word >> 8 * k) & UINT32_C(0xffffff)) == anchor_triples[anchor]) {
+                *ret_at = i + k;
+                return (enum ao_redact_anchor)anchor;
+            }
+        }
+    }
+    return AO_ANCHOR_NONE;
+}
+
+static bool find_secret(struct ao_redact_text *text, size_t from, struct ao_redact_span *ret_span)
+{
+    size_t at = from;
+    enum ao_redact_anchor anchor;
+    while ((anchor = find_anchor((struct ao_str){text->ptr, text->len}, at, &at)) != AO_ANCHOR_NONE) {
+        if (ao_redact_match(text, at, anchor, ret_span) && ret_span->begin >= from)
+            return true;
+        at++;
+    }
+    return false;
+}
+
+bool ao_redact_needed(struct ao_str text)
+{
+    struct ao_redact_text open = {.ptr = text.ptr, .len = text.len};
+    struct ao_redact_span span;
+    return find_secret(&open, 0, &span);
+}
+
+int ao_redact(struct ao_str text, struct ao_buf *out, unsigned *ret_masked)
+{
+    struct ao_redact_text open = {.ptr = text.ptr, .len = text.len};
+    struct ao_redact_span span;
+    unsigned masked = 0;
+    size_t from = 0;
+    while (find_secret(&open, from, &span)) {
+        ao_buf_add(out, text.ptr + from, span.begin - from);
+        ao_buf_add_cstr(out, "[REDACTED:");
+        ao_buf_add_cstr(out, span.name);
+        ao_buf_add_char(out, ']');
+        from = span.end;
+        masked++;
+    }
+    if (text.len > from)
+        ao_buf_add(out, text.ptr + from, text.len - from);
+    if (ao_buf_err(out) == AO_OK && ret_masked)
+        *ret_masked = masked;
+    return ao_buf_err(out);
+}
+
+const struct ao_redact_row *ao_redact_table(size_t *ret_count)
+{
+    static const struct ao_redact_row rows[] = {
+#define TOKEN_ROW(name, anchor, prefix, class, min, what) {name, prefix "x", what},
+        AO_REDACT_TOKENS(TOKEN_ROW)
+#undef TOKEN_ROW
+#define SPECIAL_ROW(name, looks, what) {name, looks, what},
+        AO_REDACT_SPECIALS(SPECIAL_ROW)
+#undef SPECIAL_ROW
+    };
+    *ret_count = AO_ARRAY_LEN(rows);
+    return rows;
+}

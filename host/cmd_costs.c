@@ -1,0 +1,144 @@
+/* agentobs-host costs: what it all cost, summed up by what one asks for. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <time.h>
+
+#include "core/mem.h"
+#include "host/clock.h"
+#include "host/command_store.h"
+#include "host/commands.h"
+#include "host/console.h"
+#include "host/cost_print.h"
+#include "host/exit_codes.h"
+#include "host/tool_costs.h"
+
+struct costs_options {
+    const char *store;
+    int by;
+    uint64_t since, until;
+    bool json, csv;
+};
+
+static const struct option_spec costs_specs[] = {
+    {"by", 0, OPTION_CHOICE, offsetof(struct costs_options, by), "model|day|session|user|tool", "model", NULL,
+     "what to sum up by"},
+    {"since", 0, OPTION_TIME, offsetof(struct costs_options, since), "TIME", NULL, NULL,
+     "from then on: 2026-11-20, 2026-11-20T12:00Z, or 7d"},
+    {"until", 0, OPTION_TIME, offsetof(struct costs_options, until), "TIME", NULL, NULL, "before then"},
+    {"json", 0, OPTION_FLAG, offsetof(struct costs_options, json), NULL, NULL, NULL, "a JSON array"},
+    {"csv", 0, OPTION_FLAG, offsetof(struct costs_options, csv), NULL, NULL, NULL, "a table for spreadsheets"},
+    OPTIONS_STORE(struct costs_options, store),
+};
+
+const struct options_page costs_page = {
+    .usage = "costs [options]",
+    .about = "Tells what the stored runs cost.",
+    .specs = costs_specs,
+    .count = AO_ARRAY_LEN(costs_specs),
+    .notes = "Days are UTC. The cost of a tool is an estimate: the tokens that its results\n"
+             "added to later prompts, at what those prompts cost.",
+};
+
+struct gathering {
+    struct cost_groups groups;
+    struct cost_groups traces; /* by tool: the traces of the period */
+    enum cost_by by;
+    int err;
+};
+
+static const char *day_of(uint64_t ns, char out[16])
+{
+    time_t seconds = (time_t)(ns / CLOCK_SECOND);
+    struct tm utc;
+    if (ns == 0 || !gmtime_r(&seconds, &utc) || !strftime(out, 16, "%Y-%m-%d", &utc))
+        return "(no date)";
+    return out;
+}
+
+static const char *key_of(const struct gathering *g, const struct cost_item *item, char buffer[AO_TRACE_ID_HEX + 1])
+{
+    switch (g->by) {
+    case COST_BY_MODEL:
+        return item->model ? item->model : "E2B sandbox";
+    case COST_BY_DAY:
+        return day_of(item->time, buffer);
+    case COST_BY_SESSION:
+        return item->session_id ? item->session_id : "(no session)";
+    case COST_BY_USER:
+        return item->user_id ? item->user_id : "(no user)";
+    case COST_BY_TOOL:
+        break;
+    }
+    ao_trace_id_format(&item->trace_id, buffer);
+    return buffer;
+}
+
+static int take_item(void *user, const struct cost_item *item)
+{
+    struct gathering *g = user;
+    char buffer[AO_TRACE_ID_HEX + 1];
+    struct cost_group *group =
+        cost_groups_get(g->by == COST_BY_TOOL ? &g->traces : &g->groups, key_of(g, item, buffer));
+    if (group)
+        cost_group_add(group, item);
+    g->err = group ? AO_OK : AO_ERR_NOMEM;
+    return g->err;
+}
+
+static int gather(struct gathering *g, struct store *store, const struct costs_options *options)
+{
+    int err = store_each_cost(store, NULL, options->since, options->until, take_item, g);
+    if (!err)
+        err = g->err;
+    for (size_t i = 0; i < g->traces.count && !err; i++) {
+        struct ao_trace_id trace;
+        err = ao_trace_id_parse(ao_str_from(g->traces.groups[i].key), &trace);
+        if (!err)
+            err = tool_costs_add(&g->groups, store, &trace);
+    }
+    cost_groups_sort(&g->groups, g->by == COST_BY_DAY ? COST_ORDER_KEY : COST_ORDER_AMOUNT);
+    return err;
+}
+
+static int print_costs(struct store *store, const struct costs_options *options)
+{
+    struct gathering g = {.by = (enum cost_by)options->by};
+    int err = gather(&g, store, options);
+    int code = AO_EXIT_OK;
+    if (err == AO_ERR_NOMEM) {
+        console_say("%s", ao_err_text(err));
+        code = AO_EXIT_FAILURE;
+    } else if (err) {
+        code = command_store_failed(store, err);
+    } else if (options->json) {
+        code = cost_print_json(&g.groups, g.by) ? AO_EXIT_FAILURE : AO_EXIT_OK;
+    } else if (options->csv) {
+        cost_print_csv(&g.groups, g.by);
+    } else if (g.groups.count == 0) {
+        console_say("nothing was billed in this period");
+    } else {
+        cost_print_table(&g.groups, g.by);
+    }
+    cost_groups_release(&g.groups);
+    cost_groups_release(&g.traces);
+    return code;
+}
+
+int cmd_costs(int argc, char **argv)
+{
+    struct costs_options options;
+    struct options_rest rest;
+    int code;
+    if (!options_start(&costs_page, argc, argv, &options, &rest, &code))
+        return code;
+    if (options.json && options.csv) {
+        console_say("--json and --csv exclude each other (agentobs-host costs --help)");
+        return AO_EXIT_USAGE;
+    }
+    struct store *store = command_open_store(options.store, STORE_READ, &code);
+    if (!store)
+        return code;
+    code = print_costs(store, &options);
+    store_close(store);
+    return code;
+}

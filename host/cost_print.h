@@ -1,0 +1,14 @@
+/* cost_print.h - sums of costs on stdout: a table with bars, JSON (docs/cli.md), or CSV (RFC 4180). */
+#ifndef AO_HOST_COST_PRINT_H
+#define AO_HOST_COST_PRINT_H
+
+#include "host/cost_groups.h"
+
+enum cost_by { COST_BY_MODEL, COST_BY_DAY, COST_BY_SESSION, COST_BY_USER, COST_BY_TOOL };
+
+void cost_print_table(const struct cost_groups *groups, enum cost_by by);
+int cost_print_json(const struct cost_groups *groups, enum cost_by by); /* AO_ERR_NOMEM, AO_ERR_IO */
+/* A text that a spreadsheet would take for a formula gets an apostrophe in front. */
+void cost_print_csv(const struct cost_groups *groups, enum cost_by by);
+
+#endif
