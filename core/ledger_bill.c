@@ -314,7 +314,7 @@ static void add_part(struct bill_work *work, const struct ledger_entry *entry, s
     group->placeholder_modes |= item->provisional ? 1u << mode : 0;
 }
 
-/* What the response's own usage holds beyond its iterations, and what iterations never tell. */
+/* What the response's own counts hold beyond its iterations, and what iterations never tell. */
 static void add_beyond(const struct ao_usage *whole, const struct ao_usage *told, struct ao_usage *into)
 {
     into->input += whole->input > told->input ? whole->input - told->input : 0;
@@ -336,6 +336,16 @@ static void add_entry(struct bill_work *work, const struct ledger_entry *entry)
     size_t first_item = work->item_count;
     size_t last_main = LEDGER_NONE;
     ao_usage_normalize(&whole);
+    if (entry->iteration_count && entry->has_final_output) {
+        /* A response that was compacted begins with the counts of the compaction: only its end is its own. */
+        struct ao_usage final = entry->final;
+        ao_usage_normalize(&final);
+        final.speed = whole.speed;
+        final.geo = whole.geo;
+        final.tier = whole.tier;
+        final.web_search_requests = whole.web_search_requests;
+        whole = final;
+    }
     for (size_t i = 0; i < entry->iteration_count; i++)
         if (entry->iterations[i].main) {
             struct ao_usage part = entry->iterations[i].usage;

@@ -53,7 +53,7 @@ static void reset(struct ao_span *span)
     memset((char *)span + from, 0, to - from);
     span->name = NULL;
     span->type = NULL;
-    span->token = NULL;
+    span->previous = NULL;
     span->next = NULL;
     span->prev = NULL;
 }
@@ -134,7 +134,7 @@ static void span_dealloc(PyObject *self)
     unlink_open(span);
     Py_CLEAR(span->name);
     Py_CLEAR(span->type);
-    Py_CLEAR(span->token);
+    Py_CLEAR(span->previous);
     for (size_t i = 0; i < AO_TEXT_COUNT; i++)
         Py_CLEAR(span->texts[i]);
 #ifndef Py_GIL_DISABLED

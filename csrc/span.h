@@ -30,7 +30,7 @@ struct ao_span {
     struct ao_state *state; /* lives as long as the type does */
     PyObject *name;
     PyObject *type;
-    PyObject *token; /* of the context variable, between enter and exit */
+    PyObject *previous; /* what was current when this one was entered; Span or NULL */
     struct ao_span *next; /* in state->open, or in the pool */
     struct ao_span *prev;
     struct ao_trace_id trace_id;
@@ -46,6 +46,7 @@ struct ao_span {
     bool foreign;   /* of another trace than the hello's */
     bool linked;    /* in state->open */
     bool entered;
+    bool left;
     bool started;   /* its start was taken by the emitter */
     bool explicit_start;
     PyObject *texts[AO_TEXT_COUNT];

@@ -241,34 +241,44 @@ PyObject *ao_span_call(PyObject *self, PyObject *args, PyObject *kwargs)
 
 /* ---- with ---- */
 
+static void set_current(struct ao_state *state, PyObject *value)
+{
+    PyObject *token = PyContextVar_Set(state->current, value);
+    if (!token)
+        ao_py_swallow();
+    Py_XDECREF(token);
+}
+
+/* Once only: a span cannot be its own ancestor. */
 static PyObject *span_enter(PyObject *self, PyObject *noargs)
 {
     (void)noargs;
     struct ao_span *span = as_span(self);
-    if (!span->shared && !span->token) {
-        span->token = PyContextVar_Set(span->state->current, self);
-        if (!span->token)
-            ao_py_swallow();
+    if (!span->shared && !span->entered) {
+        span->entered = true;
+        span->previous = (PyObject *)ao_span_current(span->state);
+        set_current(span->state, self);
     }
     return Py_NewRef(self);
 }
 
+/*
+ * Not by the context variable's token: leaving in another context or out of order must do no harm, and CPython's
+ * reset to "no value" leaves a broken context behind when memory is short.
+ */
 static void leave(struct ao_span *span)
 {
-    PyObject *token = span->token;
-    if (!token)
-        return;
-    span->token = NULL;
-    if (PyContextVar_Reset(span->state->current, token) < 0) {
-        /* Entered in another context (a generator that was closed elsewhere): only our own trace is removed. */
-        ao_py_swallow();
-        struct ao_span *current = ao_span_current(span->state);
-        if (current == span)
-            Py_XDECREF(PyContextVar_Set(span->state->current, Py_None));
-        ao_py_swallow();
-        Py_XDECREF(current);
+    struct ao_span *current = ao_span_current(span->state);
+    if (current == span) {
+        struct ao_span *back = (struct ao_span *)span->previous;
+        /* One that was left before us, in the wrong order, is not come back to. */
+        while (back && back->left)
+            back = (struct ao_span *)back->previous;
+        set_current(span->state, back ? (PyObject *)back : Py_None);
+        Py_CLEAR(span->previous);
     }
-    Py_DECREF(token);
+    span->left = true;
+    Py_XDECREF(current);
 }
 
 static void fail_with(struct ao_span *span, PyObject *exc)
@@ -284,7 +294,8 @@ static void exit_span(struct ao_span *span, PyObject *exc)
 {
     if (span->shared)
         return;
-    leave(span);
+    if (span->entered && !span->left)
+        leave(span);
     if (exc && exc != Py_None && span->recording)
         fail_with(span, exc);
     ao_span_finish(span, 0, false);

@@ -223,7 +223,8 @@ int assembly_flush(struct assembly *a, struct store *store)
     if (!assembly_dirty(a))
         return AO_OK;
     a->trace_fixed = true;
-    a->store = store;
+    if (store)
+        a->store = store;
     int err = store ? store_begin(store) : AO_ERR_IO;
     if (!err) {
         err = put_all(a, store);

@@ -65,23 +65,23 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
-static int start_child(struct child *child, const struct recording *recording, char **args)
+/* *ret_error: why not (ao_free; NULL when memory was short). */
+static int start_child(struct child *child, const struct recording *recording, char **args, char **ret_error)
 {
     struct recording_context context = recording_context(recording);
     struct child_env env;
-    bool exec_failed;
-    if (child_env_init(&env, &context)) {
-        console_say("out of memory");
-        return AO_EXIT_SELF;
+    bool exec_failed = false;
+    char **list = NULL;
+    if (child_env_init(&env, &context) == AO_OK) {
+        list = child_env_list(&env);
+        child_env_release(&env);
     }
-    char **list = child_env_list(&env);
-    child_env_release(&env);
     int failure = list ? child_start(child, args, list, &exec_failed) : ENOMEM;
     child_env_free_list(list);
     if (!failure)
         return AO_EXIT_OK;
-    console_say("cannot run %s: %s", args[0], strerror(failure));
-    if (!list || !exec_failed)
+    *ret_error = text_format("cannot run %s: %s", args[0], strerror(failure));
+    if (!exec_failed)
         return AO_EXIT_SELF;
     return failure == ENOENT ? AO_EXIT_NO_COMMAND : AO_EXIT_CANNOT_RUN;
 }
@@ -174,12 +174,15 @@ static int run_command(const struct run_options *options, const struct settings 
     int err = recording_open(&config, &recording, &error);
     ao_context_release(&context);
     int code = err == AO_ERR_USAGE ? AO_EXIT_USAGE : AO_EXIT_SELF;
-    if (err)
+    if (!err) {
+        code = run_loop_block_signals() ? AO_EXIT_SELF : start_child(&child, recording, args, &error);
+        if (code == AO_EXIT_OK)
+            code = record_child(recording, &child, options);
+        else
+            recording_abandon(recording, clock_now(), code, error ? error : "out of memory");
+    }
+    if (error || err)
         console_say_text(error ? error : ao_err_text(err));
-    else if (run_loop_block_signals() == 0 && (code = start_child(&child, recording, args)) == AO_EXIT_OK)
-        code = record_child(recording, &child, options);
-    else
-        recording_abandon(recording, clock_now());
     recording_free(recording);
     ao_free(error);
     ao_free(joined);

@@ -126,13 +126,14 @@ void cost_print_table(const struct cost_groups *groups, enum cost_by by)
 
 static void write_tokens(struct ao_jw *w, const struct span_usage *usage)
 {
+    uint64_t hourly = usage->cache_write_1h;
     ao_jw_key(w, AO_STR("tokens"));
     ao_jw_object_begin(w);
     ao_jw_key_u64(w, "input", usage->input);
     ao_jw_key_u64(w, "output", usage->output);
     ao_jw_key_u64(w, "cache_read", usage->cache_read);
-    ao_jw_key_u64(w, "cache_write_5m", usage->cache_write - (usage->cache_write_1h < usage->cache_write ? usage->cache_write_1h : usage->cache_write));
-    ao_jw_key_u64(w, "cache_write_1h", usage->cache_write_1h);
+    ao_jw_key_u64(w, "cache_write_5m", usage->cache_write > hourly ? usage->cache_write - hourly : 0); /* unsplit ones too */
+    ao_jw_key_u64(w, "cache_write_1h", hourly);
     ao_jw_key_u64(w, "reasoning", usage->thinking);
     ao_jw_key_u64(w, "web_search_requests", usage->web_search_requests);
     ao_jw_object_end(w);

@@ -1,6 +1,7 @@
 /* The sinks of a recording: which are on, what they were sent, where the trace can be seen. */
 #include <curl/curl.h>
 #include <poll.h>
+#include <signal.h>
 
 #include "core/mem.h"
 #include "host/clock.h"
@@ -56,6 +57,14 @@ static int add_sinks(struct recording *r, char **ret_error)
     return AO_OK;
 }
 
+/* The signals are blocked since the run or the reading began: who sends one now does not want to wait. */
+static bool interrupted(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) || sigismember(&pending, SIGHUP));
+}
+
 static int open_uploader(struct recording *r)
 {
     struct uploads *u = r->uploads;
@@ -73,6 +82,7 @@ static int open_uploader(struct recording *r)
         .max_tries = UPLOAD_TRIES,
         .news = say_news,
         .clock = clock_now,
+        .enough = interrupted,
     };
     return uploader_new(&config, &u->uploader);
 }

@@ -120,8 +120,10 @@ static void add_numbers(struct printer *p, const struct tree_node *node)
 {
     char duration[CONSOLE_NUMBER] = "running", money[CONSOLE_NUMBER] = "", in[CONSOLE_NUMBER], out[CONSOLE_NUMBER];
     char tokens[2 * CONSOLE_NUMBER + 8] = "";
-    if (node->end)
-        console_format_duration(p->console, node->end > node->start ? node->end - node->start : 0, duration);
+    if (node->end > node->start)
+        console_format_duration(p->console, node->end - node->start, duration);
+    else if (node->end)
+        duration[0] = '\0'; /* its source told one time only */
     add_column(p, node->end ? STYLE_PLAIN : STYLE_YELLOW, duration, DURATION_COLUMNS);
     if (node->sum.has_usage) {
         console_format_count(node->sum.tokens_in, in);
@@ -143,14 +145,23 @@ static bool tells_type(const struct tree_node *node)
     return node->type && node->type[0] && (!node->name || strcmp(node->name, node->type) != 0);
 }
 
+/* Every request has the same name; its model tells more. */
+static bool is_plain_request(const struct tree_node *node)
+{
+    return node->model && node->type && strcmp(node->type, "llm") == 0 &&
+           (!node->name || strcmp(node->name, "anthropic.messages.create") == 0);
+}
+
 static size_t add_name(struct printer *p, const struct tree_node *node, size_t columns)
 {
-    if (tells_type(node) && columns > 1)
-        columns = add_text(p, STYLE_DIM, node->type, columns - 1), ao_buf_add_char(&p->line, ' ');
-    columns = add_text(p, node->depth == 1 ? STYLE_BOLD : STYLE_PLAIN, node->name && node->name[0] ? node->name : "?",
-                       columns);
-    bool told = node->model && (!node->name || strcmp(node->name, node->model) != 0);
-    const char *more[] = {told ? node->model : NULL, node->unfinished ? "unfinished" : NULL,
+    const char *name = is_plain_request(node) ? node->model : node->name && node->name[0] ? node->name : "?";
+    if (tells_type(node) && columns > 1) {
+        columns = add_text(p, STYLE_DIM, node->type, columns - 1);
+        ao_buf_add_char(&p->line, ' ');
+    }
+    columns = add_text(p, node->depth == 1 ? STYLE_BOLD : STYLE_PLAIN, name, columns);
+    const char *more[] = {node->model && strcmp(name, node->model) != 0 ? node->model : NULL,
+                          node->unfinished ? "unfinished" : NULL,
                           node->failed ? (node->error[0] ? node->error : "error") : NULL, node->detail};
     static const enum console_style styles[] = {STYLE_CYAN, STYLE_YELLOW, STYLE_RED, STYLE_DIM};
     for (size_t i = 0; i < AO_ARRAY_LEN(more); i++) {
@@ -213,6 +224,7 @@ static void print_left_out(struct printer *p, uint32_t first, uint32_t count, co
         if (node->sum.cost_pusd < INT64_MAX - sum.cost_pusd)
             sum.cost_pusd += node->sum.cost_pusd;
         sum.has_usage |= node->sum.has_usage;
+        sum.unpriced |= node->sum.unpriced;
     }
     begin_line(p, branch);
     size_t len = (size_t)snprintf(text, sizeof(text), "%s %u more", p->console->utf8 ? "\xe2\x8b\xae" : ":", count);
@@ -222,7 +234,7 @@ static void print_left_out(struct printer *p, uint32_t first, uint32_t count, co
         len += (size_t)snprintf(text + len, sizeof(text) - len, ", %u error%s", errors, errors == 1 ? "" : "s");
     console_format_money(sum.cost_pusd, money);
     if (sum.has_usage)
-        snprintf(text + len, sizeof(text) - len, ", %s", money);
+        snprintf(text + len, sizeof(text) - len, ", %s", sum.unpriced ? "cost unknown" : money);
     add_styled(p, errors ? STYLE_RED : STYLE_DIM, text);
     put_line(p);
 }

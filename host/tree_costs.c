@@ -188,7 +188,7 @@ int tree_print_costs(struct store *store, const struct run *run, FILE *out)
         fputs(console_style(&console, STYLE_BOLD), out);
         print_money(&console, b->total_pusd, b->unknown);
         fputs(console_style(&console, STYLE_PLAIN), out);
-        if (b->unknown && console_format_money(b->total_pusd, least))
+        if (b->unknown && b->total_pusd > 0 && console_format_money(b->total_pusd, least))
             fprintf(out, "  at least %s: some of it has no price", least);
         fputs(b->count || b->has_e2b ? "\n\n" : "  nothing was billed\n\n", out);
     }

@@ -180,13 +180,20 @@ static bool hopeless(const struct uploader *up, uint64_t deadline)
     return true;
 }
 
+static bool goes_on(const struct uploader *up, uint64_t now, uint64_t deadline)
+{
+    return !upload_drained(up) && now < deadline && !hopeless(up, deadline) &&
+           !(up->config.enough && up->config.enough());
+}
+
 bool upload_drain(struct uploader *up, uint64_t deadline)
 {
+    const int most = up->config.enough ? 200 : 1000;
     uint64_t now = time_now(up);
     upload_hurry(up);
-    for (upload_step(up, now); !upload_drained(up) && now < deadline && !hopeless(up, deadline); upload_step(up, now)) {
+    for (upload_step(up, now); goes_on(up, now, deadline); upload_step(up, now)) {
         uint64_t left = (deadline - now) / UPLOAD_MS + 1;
-        upload_wait(up, now, NULL, 0, left > 1000 ? 1000 : (int)left);
+        upload_wait(up, now, NULL, 0, left > (uint64_t)most ? most : (int)left);
         now = time_now(up);
     }
     bool all = true;

@@ -49,6 +49,7 @@ struct upload_config {
     upload_news_fn *news; /* may be NULL */
     void *user;
     uint64_t (*clock)(void); /* ns since the Unix epoch, never backwards; for upload_drain. NULL: the system's */
+    bool (*enough)(void);    /* asked five times a second while upload_drain waits: true ends it. NULL: only the deadline does */
 };
 
 /* What a lane begins with instead of the sink's cursor. */

@@ -140,7 +140,7 @@ def row_of(model: str) -> dict[str, Any] | None:
 
 
 def canonical(model: str) -> str:
-    name = model.removeprefix("us.anthropic.").removesuffix("-v1:0").split("@")[0]
+    name = model.removeprefix("us.anthropic.").removesuffix("-v1:0").removesuffix("-latest").split("@")[0]
     head, _, date = name.rpartition("-")
     return head if len(date) == 8 and date.isdigit() else name
 
@@ -264,6 +264,68 @@ def test_results_alone_are_enough(read, tmp_path):
         listed = claude["total_usd"] - regional + regional / Decimal("1.1")
         assert abs(listed - result["total_cost_usd"]) < CENT
         assert {model["basis"] for model in by_model.values()} <= {"reconciled"}
+
+
+# ---------------------------------------------------------------- raw Messages API streams
+
+TOKENS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_input_tokens",
+    "cache_write": "cache_creation_input_tokens",
+}
+
+
+def sse_events(path: Path) -> list[dict[str, Any]]:
+    """The events of a capture: `data:` lines, or one event a line."""
+    lines = (line.removeprefix("data:").strip() for line in path.read_text().splitlines())
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def list_price(model: str, tokens: dict[str, int], hour: int) -> Decimal | None:
+    row = row_of(canonical(model))
+    if row is None:
+        return None
+    hour = min(hour, tokens["cache_write"])
+    counts = {**tokens, "cache_write_5m": tokens["cache_write"] - hour, "cache_write_1h": hour}
+    return sum(Decimal(row[name]) * counts[name] for name in CLASSES) / 1000000
+
+
+def sse_price(path: Path) -> Decimal | None:
+    """The price of a capture, worked out as simply as can be: final counts, each iteration at its own model."""
+    messages: dict[str, dict[str, Any]] = {}
+    current: dict[str, Any] = {}
+    for event in sse_events(path):
+        usage = event.get("usage")
+        if event.get("type") == "message_start":
+            message = event["message"]
+            usage = message["usage"]
+            current = messages.setdefault(message["id"], {"model": message["model"], "usages": [], "final": {}})
+        elif event.get("type") == "message_delta" and usage:
+            current["final"] = usage
+        if usage:
+            current["usages"].append(usage)
+    total = Decimal(0)
+    for message in messages.values():
+        most = {name: max(u.get(key) or 0 for u in message["usages"]) for name, key in TOKENS.items()}
+        if message["final"].get("output_tokens") is not None:
+            most["output"] = message["final"]["output_tokens"]
+        hour = max((u.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0 for u in message["usages"])
+        searches = max((u.get("server_tool_use") or {}).get("web_search_requests") or 0 for u in message["usages"])
+        parts = [
+            (part.get("model") or message["model"], {name: part.get(key) or 0 for name, key in TOKENS.items()}, 0)
+            for part in message["final"].get("iterations") or []
+        ] or [(message["model"], most, hour)]
+        costs = [list_price(*part) for part in parts]
+        if None in costs:
+            return None
+        total += sum(costs) + searches * Decimal("0.01")
+    return total
+
+
+@cases("transcripts/sse/*")
+def test_a_raw_stream_costs_its_final_counts(read, path):
+    assert read(path)["cost"]["claude"]["total_usd"] == sse_price(path)
 
 
 # ---------------------------------------------------------------- an independent oracle

@@ -72,20 +72,21 @@ async def _observe(messages, prompt, name, agent):
 class _Lane:
     """A line of messages that follow one another: the main loop, or one sub-agent."""
 
-    __slots__ = ("call", "ready", "span", "tools", "unread")
+    __slots__ = ("call", "done", "ready", "span", "tools", "unread")
 
     def __init__(self, span, ready, unread=()):
         self.span = span  # parent of its llm and tool spans
         self.ready = ready  # ns: when the next request could start
         self.unread = list(unread)  # messages that the model has not seen yet
         self.call = None
+        self.done = None  # id of the request that ended last
         self.tools = set()
 
 
 class _Call:
     """One request to the model."""
 
-    __slots__ = ("blocks", "final", "first", "id", "last", "model", "sent", "span", "stop_reason")
+    __slots__ = ("blocks", "final", "first", "id", "last", "model", "sent", "span", "stop_reason", "streamed")
 
     def __init__(self, id, span, model):
         self.id = id
@@ -96,6 +97,7 @@ class _Call:
         self.sent = None  # the usage that was recorded last
         self.first = False  # its first token was seen
         self.final = False  # its end was seen
+        self.streamed = False  # its partial messages are seen: its end will be, too
         self.stop_reason = None
 
 
@@ -218,6 +220,7 @@ class _Run:
         if not call:
             return
         lane.call = None
+        lane.done = call.id
         if call.blocks:
             output = {"role": "assistant", "content": call.blocks}
             if call.stop_reason:
@@ -226,7 +229,7 @@ class _Run:
         if call.stop_reason:
             call.span.set_attribute("stop_reason", call.stop_reason)
         call.span.end(end or call.last)
-        lane.ready = end or call.last or _agentobs._now()
+        lane.ready = max(lane.ready or 0, end or call.last or _agentobs._now())
 
     def record_usage(self, call, usage, **more):
         fields = usage_fields(usage)
@@ -243,6 +246,7 @@ class _Run:
             call = lane.call
             if call is None or call.id != start.get("id"):
                 call = self.begin_call(lane, start.get("id"), start.get("model"), None)
+            call.streamed = True
             usage = start.get("usage")
             if usage:
                 call.sent = usage
@@ -268,6 +272,11 @@ class _Run:
         self.see_session(getattr(message, "session_id", None))
         id = getattr(message, "message_id", None)
         call = lane.call
+        if call is None and id is not None and id == lane.done:
+            # A block of a request that ended with the result of its first tool call.
+            for block in message.content if isinstance(message.content, list) else ():
+                self.on_block(lane, block)
+            return
         if call is None or (id is not None and call.id != id):
             call = self.begin_call(lane, id, message.model, lane.ready)
         call.last = now
@@ -330,7 +339,9 @@ class _Run:
 
     def on_user(self, message):
         lane = self.lane(getattr(message, "parent_tool_use_id", None))
-        self.end_call(lane)
+        # Claude Code runs a tool as soon as its block is complete: more blocks of the same response may follow.
+        if lane.call and (lane.call.final or not lane.call.streamed):
+            self.end_call(lane)
         content = message.content
         details = getattr(message, "tool_use_result", None)
         if isinstance(content, list):

@@ -152,6 +152,9 @@ static void each_iteration_is_billed_at_its_own_model(void **state)
     AO_SET(&advisor, web_search_requests, 2);
     AO_SET(&advisor, span_id, span_of(1));
     add_usage(advisor);
+    struct ao_record start = usage_request("m2", "claude-sonnet-4-6", 60385, 3); /* the compaction's counts */
+    AO_SET(&start, provisional, true);
+    add_usage(start);
     struct ao_record compact = usage_request("m2", "claude-sonnet-4-6", 612, 2819);
     AO_SET(&compact, iterations,
            AO_STR("[{\"type\":\"compaction\",\"input_tokens\":60385,\"output_tokens\":522},"

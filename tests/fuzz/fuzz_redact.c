@@ -1,0 +1,62 @@
+/*
+ * Masking arbitrary text: JSON stays JSON, masking twice masks nothing more.
+ * The input is taken as it is, as the content of a JSON string, and as that of
+ * a JSON document inside a JSON string.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "core/json.h"
+#include "core/redact.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check(struct ao_str text)
+{
+    struct ao_buf once, twice;
+    unsigned masked, more;
+    ao_buf_init(&once, SIZE_MAX);
+    ao_buf_init(&twice, SIZE_MAX);
+    must(ao_redact(text, &once, &masked) == AO_OK);
+    must(ao_redact_needed(text) == (masked > 0));
+    if (masked == 0)
+        must(ao_str_eq(text, ao_buf_str(&once)));
+    if (ao_json_validate(text) == AO_OK) {
+        must(ao_json_validate(ao_buf_str(&once)) == AO_OK);
+        must(ao_redact(ao_buf_str(&once), &twice, &more) == AO_OK);
+        must(more == 0);
+    }
+    ao_buf_release(&once);
+    ao_buf_release(&twice);
+}
+
+/* {"a":"text"} */
+static void wrap(struct ao_str text, struct ao_buf *out)
+{
+    struct ao_jw w;
+    ao_buf_init(out, SIZE_MAX);
+    ao_jw_init(&w, out);
+    ao_jw_object_begin(&w);
+    ao_jw_key_str(&w, "a", text);
+    ao_jw_object_end(&w);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct ao_str text = {(const char *)data, size};
+    struct ao_buf inside, deeper;
+    check(text);
+    wrap(text, &inside);
+    check(ao_buf_str(&inside));
+    wrap(ao_buf_str(&inside), &deeper);
+    check(ao_buf_str(&deeper));
+    ao_buf_release(&inside);
+    ao_buf_release(&deeper);
+    return 0;
+}
