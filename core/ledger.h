@@ -54,7 +54,7 @@ const char *ao_basis_name(enum ao_basis basis); /* "computed", "reconciled", "re
 enum {
     AO_BILL_NEGATIVE = 1,        /* requests hold more than the totals told; the requests are billed */
     AO_BILL_PLACEHOLDER = 2,     /* output counts were placeholders and no total told better: too low */
-    AO_BILL_DIFFERS = 4,         /* reported differs from ours by more than 1e-9 USD; the causes below, none = unexplained */
+    AO_BILL_DIFFERS = 4,         /* reported differs from ours by more than 1e-9 USD; no cause below: unexplained */
     AO_BILL_DIFF_1H_AS_5M = 8,   /* the agent priced 1-hour cache writes at the 5-minute rate */
     AO_BILL_DIFF_GUESSED = 16,   /* the agent did not know the model and took another's rate */
     AO_BILL_DIFF_RULES = 32,     /* the agent ignores batch, regional premium or long prompts */
@@ -63,9 +63,9 @@ enum {
 
 struct ao_bill_model {
     struct ao_str model;       /* canonical name when priced, else the id as it came */
-    struct ao_price_match match; /* match.price NULL when unpriced: no row, for one item at least */
+    struct ao_price_match match; /* match.price NULL when unpriced: one item at least has no price */
     struct ao_usage usage;     /* normalised sum of the items */
-    struct ao_cost cost;       /* sum of the items; meaningless when unpriced */
+    struct ao_cost cost;       /* sum of the items; 0 when unpriced */
     enum ao_basis basis;
     bool has_reported;
     int64_t reported_pusd;     /* the agent's own, sum of segments */
@@ -110,7 +110,7 @@ struct ao_bill {
 /*
  * Works out the bill so far: at any time, any number of times, nothing changes in
  * the ledger. Texts and span ids point into the ledger and the table: valid until
- * the next add or free. AO_ERR_NOMEM, AO_ERR_OVERFLOW.
+ * the next add or free. A figure too large to be true is unpriced. AO_ERR_NOMEM.
  */
 int ao_ledger_settle(const struct ao_ledger *ledger, const struct ao_price_table *table, struct ao_bill *ret_bill);
 void ao_bill_release(struct ao_bill *bill); /* accepts NULL and a zeroed bill */

@@ -61,7 +61,8 @@ static int make_keys(struct bill_work *work)
 
 static size_t group_slot(const struct bill_work *work, size_t segment, size_t key)
 {
-    uint64_t mixed = ((uint64_t)segment + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)key * UINT64_C(0xff51afd7ed558ccd);
+    uint64_t mixed = ((uint64_t)segment + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    mixed ^= (uint64_t)key * UINT64_C(0xff51afd7ed558ccd);
     size_t mask = work->group_slot_count - 1;
     size_t at = (size_t)(mixed >> 20) & mask;
     while (work->group_slots[at]) {
@@ -79,7 +80,12 @@ static size_t get_group(struct bill_work *work, size_t segment, size_t key)
     size_t at = group_slot(work, segment, key);
     if (!work->group_slots[at]) {
         work->groups[work->group_count] = (struct bill_group){
-            .segment = segment, .model = key, .regional = LEDGER_NONE, .first_item = LEDGER_NONE, .fold_item = LEDGER_NONE};
+            .segment = segment,
+            .model = key,
+            .regional = LEDGER_NONE,
+            .first_item = LEDGER_NONE,
+            .fold_item = LEDGER_NONE,
+        };
         work->group_slots[at] = (uint32_t)++work->group_count;
     }
     return work->group_slots[at] - 1;
@@ -314,19 +320,30 @@ static void add_part(struct bill_work *work, const struct ledger_entry *entry, s
     group->placeholder_modes |= item->provisional ? 1u << mode : 0;
 }
 
+static uint64_t more(uint64_t whole, uint64_t told)
+{
+    return whole > told ? whole - told : 0;
+}
+
 /* What the response's own counts hold beyond its iterations, and what iterations never tell. */
 static void add_beyond(const struct ao_usage *whole, const struct ao_usage *told, struct ao_usage *into)
 {
-    into->input += whole->input > told->input ? whole->input - told->input : 0;
-    into->output += whole->output > told->output ? whole->output - told->output : 0;
-    into->thinking += whole->thinking > told->thinking ? whole->thinking - told->thinking : 0;
-    into->cache_read += whole->cache_read > told->cache_read ? whole->cache_read - told->cache_read : 0;
-    uint64_t more_1h = whole->cache_write_1h > told->cache_write_1h ? whole->cache_write_1h - told->cache_write_1h : 0;
-    uint64_t more = whole->cache_write > told->cache_write ? whole->cache_write - told->cache_write : 0;
-    into->cache_write += more;
-    into->cache_write_1h += more_1h < more ? more_1h : more;
-    into->web_search_requests +=
-        whole->web_search_requests > told->web_search_requests ? whole->web_search_requests - told->web_search_requests : 0;
+    uint64_t writes = more(whole->cache_write, told->cache_write);
+    uint64_t hour = more(whole->cache_write_1h, told->cache_write_1h);
+    struct ao_usage beyond = {
+        .input = more(whole->input, told->input),
+        .output = more(whole->output, told->output),
+        .cache_read = more(whole->cache_read, told->cache_read),
+        .cache_write = writes,
+        .cache_write_1h = hour < writes ? hour : writes,
+        .thinking = more(whole->thinking, told->thinking),
+        .web_search_requests = more(whole->web_search_requests, told->web_search_requests),
+        .speed = into->speed,
+        .geo = into->geo,
+        .tier = into->tier,
+    };
+    ao_usage_normalize(&beyond);
+    ao_usage_add(into, &beyond);
 }
 
 static void add_entry(struct bill_work *work, const struct ledger_entry *entry)

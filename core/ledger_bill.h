@@ -63,7 +63,7 @@ struct bill_work {
     size_t item_count, item_cap;
 };
 
-/* How an agent's own figure is known to deviate: it ignores batch and regional premium, the 1-hour rate, long prompts. */
+/* How an agent's own figure may deviate: it ignores batch and regional premium, the 1-hour rate, long prompts. */
 enum { AGENT_NO_RULES = 1, AGENT_1H_AS_5M = 2, AGENT_NO_LONG = 4, AGENT_COUNT = 8 };
 
 /* The row for a model id used in a group; match.price NULL when there is none. */

@@ -177,7 +177,7 @@ static struct rest_modes guess_modes(const struct bill_work *work, const struct 
     seen = seen ? seen : 1u;
     out.likely = seen;
     for (unsigned mode = 0; !only_output && mode < MODE_COUNT; mode++)
-        if (seen >> mode & 1u) /* requests not seen: sub-agents and background calls are neither fast nor long by default */
+        if (seen >> mode & 1u) /* sub-agents and background calls need be neither fast nor long */
             out.likely |= 1u << (mode & ~(unsigned)(MODE_FAST | MODE_LONG)) | 1u << (mode & ~(unsigned)MODE_LONG);
     while (!(seen >> out.first & 1u))
         out.first++;

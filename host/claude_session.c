@@ -238,7 +238,7 @@ void claude_turn_open(struct claude_tree *tree, struct claude_session *session, 
     ao_buf_release(&text);
     claude_drop(tree, &session->prompt);
     session->prompt_waits = false;
-    claude_seen(session->main, time);
+    claude_heard(tree, session->main, NULL, time);
     claude_drop(tree, &session->answer);
 }
 

@@ -93,8 +93,9 @@ static int open_run(const struct env_options *options, const struct settings *se
     struct ao_context context;
     struct recording *recording = NULL;
     char *error = NULL;
-    if (incoming_context(&context)) {
-        console_say("out of memory");
+    int code = AO_EXIT_OK, err = incoming_context(&context);
+    if (err) {
+        console_say_text(ao_err_text(err));
         return AO_EXIT_FAILURE;
     }
     struct recording_config config = {
@@ -105,7 +106,7 @@ static int open_run(const struct env_options *options, const struct settings *se
         .require_key = true,
         .now = clock_now(),
     };
-    int code = AO_EXIT_OK, err = recording_open(&config, &recording, &error);
+    err = recording_open(&config, &recording, &error);
     ao_context_release(&context);
     if (err) {
         console_say_text(error ? error : ao_err_text(err));

@@ -46,6 +46,14 @@ const struct options_page read_page = {
     .notes = "Each FILE is a trace of its own; reading it again replaces it.",
 };
 
+/* A file's name is whatever somebody called it. */
+static void say_about(const char *what, const char *path, int failure)
+{
+    char *line = text_format("%s %s: %s", what, path, strerror(failure));
+    console_say_text(line ? line : "out of memory");
+    ao_free(line);
+}
+
 /* One source being read. */
 struct reader {
     struct recording *recording;
@@ -168,6 +176,21 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+static struct recording_end judge_reading(const struct reader *r, int failure)
+{
+    struct recording_end end = {.now = clock_now(), .status = RUN_OK, .exit_code = -1};
+    if (r->stopped_by) {
+        end.status = RUN_KILLED;
+        end.error_type = "interrupted";
+        end.error_message = "the reading was interrupted";
+    } else if (failure) {
+        end.status = RUN_ERROR;
+        end.error_type = "read_error";
+        end.error_message = strerror(failure);
+    }
+    return end;
+}
+
 static int read_source(struct recording *recording, int fd, const char *path, bool quiet)
 {
     struct reader r = {.recording = recording, .signals = open_signals(), .buffer = ao_malloc(READ_BYTES)};
@@ -180,17 +203,16 @@ static int read_source(struct recording *recording, int fd, const char *path, bo
     if (!failure && path)
         failure = read_subagents(&r, path);
     progress_erase(&r.err);
-    struct recording_end end = {.now = clock_now(), .status = RUN_OK, .exit_code = -1};
-    if (r.stopped_by) {
-        end.status = RUN_KILLED;
-        end.error_type = "interrupted";
-        end.error_message = "the reading was interrupted";
-    }
+    struct recording_end end = judge_reading(&r, failure);
     recording_finish(recording, &end);
     output_drain(&r.out, recording_output(recording));
     int code = recording_conclude(recording);
     if (failure) {
-        console_say("%s: %s", path ? path : "stdin", strerror(failure));
+        say_about("cannot read", path ? path : "stdin", failure);
+        code = AO_EXIT_FAILURE;
+    }
+    if (r.out.failure && r.out.failure != EPIPE) {
+        say_about("cannot write", "stdout", r.out.failure);
         code = AO_EXIT_FAILURE;
     }
     if (r.stopped_by)
@@ -203,10 +225,34 @@ static int read_source(struct recording *recording, int fd, const char *path, bo
     return code;
 }
 
-/* The first bytes of a file stand for it; a pipe has none to give. */
-static ssize_t read_identity(int fd, char *buffer)
+/* A line that no other run has: its kind is known, and it names a writer, a session or an event of its own. */
+static bool is_unique(struct ao_str line)
 {
-    return is_regular(fd) ? pread(fd, buffer, IDENTITY_BYTES, 0) : 0;
+    static const char *const names[] = {"\"writer\":", "\"uuid\":", "\"session_id\":", "\"sessionId\":"};
+    enum dialect_kind kind = dialect_detect(line);
+    if (kind != DIALECT_RECORDS && kind != DIALECT_STREAM_JSON && kind != DIALECT_TRANSCRIPT)
+        return false;
+    for (size_t i = 0; i < AO_ARRAY_LEN(names); i++)
+        if (memmem(line.ptr, line.len, names[i], strlen(names[i])))
+            return true;
+    return false;
+}
+
+/* The first bytes of a file stand for it, up to a line that no other file has: it may grow behind that. */
+static size_t read_identity(int fd, char *buffer)
+{
+    ssize_t got = is_regular(fd) ? pread(fd, buffer, IDENTITY_BYTES, 0) : 0;
+    size_t len = got > 0 ? (size_t)got : 0;
+    for (size_t at = 0; at < len;) {
+        const char *newline = memchr(buffer + at, '\n', len - at);
+        if (!newline)
+            break;
+        size_t end = (size_t)(newline - buffer);
+        if (is_unique((struct ao_str){buffer + at, end - at}))
+            return end;
+        at = end + 1;
+    }
+    return len;
 }
 
 static int find_run(const struct settings *settings, const char *which, struct run *ret_run, char **ret_error)
@@ -237,16 +283,16 @@ static int record_source(const struct read_options *options, const struct settin
     struct recording *recording = NULL;
     struct ao_context context;
     char *error = NULL, *buffer = ao_malloc(IDENTITY_BYTES);
-    ssize_t identity = buffer && !options->run ? read_identity(fd, buffer) : 0;
+    size_t identity = buffer && !options->run ? read_identity(fd, buffer) : 0;
     int err = options->run ? find_run(settings, options->run, &run, &error) : AO_OK;
-    bool has_context = !err && !options->run && identity <= 0 && incoming_context(&context) == AO_OK;
+    bool has_context = !err && !options->run && identity == 0 && incoming_context(&context) == AO_OK;
     struct recording_config config = {
         .settings = settings,
         .name = path ? path : "stdin",
         .source = path ? path : "stdin",
         .run = options->run ? &run : NULL,
         .context = has_context ? &context : NULL,
-        .identity = identity > 0 ? (struct ao_str){buffer, (size_t)identity} : AO_STR_NONE,
+        .identity = identity ? (struct ao_str){buffer, identity} : AO_STR_NONE,
         .adopt_trace = !options->run,
         .require_key = options->run != NULL,
         .quiet_dialect = true,
@@ -270,19 +316,46 @@ static int record_source(const struct read_options *options, const struct settin
     return code;
 }
 
-/* Opens every file before any is read: a name that is wrong stops before anything is done. */
-static int open_sources(char **args, size_t count, int *fds)
+static bool is_stdin(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+/* Looks at every file before any is read: a name that is wrong stops before anything is done. */
+static int check_sources(char **args, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct stat info;
-        fds[i] = strcmp(args[i], "-") == 0 ? STDIN_FILENO : open(args[i], O_RDONLY | O_CLOEXEC);
-        int failure = fds[i] < 0 ? errno : fstat(fds[i], &info) == 0 && S_ISDIR(info.st_mode) ? EISDIR : 0;
+        int failure = 0;
+        if (is_stdin(args[i]))
+            continue;
+        if (stat(args[i], &info) || access(args[i], R_OK))
+            failure = errno;
+        else if (S_ISDIR(info.st_mode))
+            failure = EISDIR;
         if (failure) {
-            console_say("cannot read %s: %s", args[i], strerror(failure));
+            say_about("cannot read", args[i], failure);
             return AO_EXIT_USAGE;
         }
     }
     return AO_EXIT_OK;
+}
+
+static int read_one(const struct read_options *options, const struct settings *settings, const char *path)
+{
+    if (is_stdin(path)) {
+        if (isatty(STDIN_FILENO))
+            console_say("reading what is typed here; Ctrl-D ends it");
+        return record_source(options, settings, STDIN_FILENO, NULL);
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        say_about("cannot read", path, errno);
+        return AO_EXIT_FAILURE;
+    }
+    int code = record_source(options, settings, fd, path);
+    close(fd);
+    return code;
 }
 
 static int read_sources(const struct read_options *options, const struct settings *settings, char **args, size_t count)
@@ -300,18 +373,11 @@ static int read_sources(const struct read_options *options, const struct setting
         console_say("read --report: one FILE a time, each is a result of its own");
         return AO_EXIT_USAGE;
     }
-    int *fds = ao_calloc(count, sizeof(*fds));
-    int worst = fds ? open_sources(args, count, fds) : AO_EXIT_FAILURE;
-    for (size_t i = 0; worst != AO_EXIT_USAGE && fds && i < count; i++) {
-        bool is_stdin = strcmp(args[i], "-") == 0;
-        int code = record_source(options, settings, fds[i], is_stdin ? NULL : args[i]);
-        if (code > worst)
-            worst = code;
+    int worst = check_sources(args, count);
+    for (size_t i = 0; worst != AO_EXIT_USAGE && worst <= AO_EXIT_SIGNAL && i < count; i++) {
+        int code = read_one(options, settings, args[i]);
+        worst = code > worst ? code : worst;
     }
-    for (size_t i = 0; fds && i < count; i++)
-        if (fds[i] > STDERR_FILENO)
-            close(fds[i]);
-    ao_free(fds);
     return worst;
 }
 

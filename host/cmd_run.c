@@ -122,31 +122,62 @@ static int judge_child(const struct child *child, struct run_outcome *outcome, s
     return code;
 }
 
-static void write_rest(struct recording *recording)
+/* Returns the errno value that ended our stdout; 0: all was written. */
+static int write_rest(struct recording *recording)
 {
     struct output out;
     output_init(&out, STDOUT_FILENO);
     output_drain(&out, recording_output(recording));
+    int failure = out.failure;
     output_release(&out);
+    return failure;
 }
 
-static int record_child(struct recording *recording, struct child *child, const struct run_options *options)
+static int record_child(struct recording *recording, struct child *child, int signals, const struct run_options *options)
 {
     struct run_outcome outcome = {.timed_out = false};
     struct run_limits limits = {options->timeout, options->kill_after, options->linger};
     struct console console;
     console_init(&console, stderr);
-    int failure = run_loop(child, recording, &limits, console.terminal && !options->common.quiet, &outcome);
-    if (failure)
-        console_say("the recording broke off: %s", strerror(failure));
+    struct run_view view = {
+        .progress = console.terminal && !options->common.quiet,
+        .width = console.width,
+        .filter = console.terminal && !options->common.raw,
+    };
+    run_loop(child, recording, signals, &limits, &view, &outcome);
     child_release(child);
     char *text;
     struct recording_end end = {.now = clock_now(), .status = RUN_OK};
     int code = judge_child(child, &outcome, &end, &text);
     recording_finish(recording, &end);
-    write_rest(recording);
+    int failure = write_rest(recording);
+    failure = outcome.out_failure ? outcome.out_failure : failure;
+    /* Who reads only the beginning of the output knows that; a full disk is news. */
+    if (failure && failure != EPIPE)
+        console_say("stdout: %s: the rest of the output was not written", strerror(failure));
     (void)recording_conclude(recording);
     ao_free(text);
+    return code;
+}
+
+static int start_and_record(struct recording *recording, const struct run_options *options, char **args)
+{
+    struct child child = {.pid = 0};
+    char *error = NULL;
+    int signals = -1, failure = run_loop_take_signals(&signals), code = AO_EXIT_SELF;
+    if (failure)
+        error = text_format("cannot watch for signals: %s", strerror(failure));
+    else
+        code = start_child(&child, recording, args, &error);
+    if (code == AO_EXIT_OK) {
+        code = record_child(recording, &child, signals, options);
+    } else {
+        console_say_text(error ? error : "out of memory");
+        recording_abandon(recording, clock_now(), code, error ? error : "out of memory");
+    }
+    if (signals >= 0)
+        close(signals);
+    ao_free(error);
     return code;
 }
 
@@ -154,10 +185,10 @@ static int run_command(const struct run_options *options, const struct settings 
 {
     struct ao_context context;
     struct recording *recording = NULL;
-    struct child child = {.pid = 0};
     char *error = NULL, *joined = join_command(args);
-    if (incoming_context(&context)) {
-        console_say("out of memory");
+    int err = incoming_context(&context);
+    if (err) {
+        console_say_text(ao_err_text(err));
         ao_free(joined);
         return AO_EXIT_SELF;
     }
@@ -171,18 +202,13 @@ static int run_command(const struct run_options *options, const struct settings 
         .to_terminal = isatty(STDOUT_FILENO),
         .now = clock_now(),
     };
-    int err = recording_open(&config, &recording, &error);
+    err = recording_open(&config, &recording, &error);
     ao_context_release(&context);
     int code = err == AO_ERR_USAGE ? AO_EXIT_USAGE : AO_EXIT_SELF;
-    if (!err) {
-        code = run_loop_block_signals() ? AO_EXIT_SELF : start_child(&child, recording, args, &error);
-        if (code == AO_EXIT_OK)
-            code = record_child(recording, &child, options);
-        else
-            recording_abandon(recording, clock_now(), code, error ? error : "out of memory");
-    }
-    if (error || err)
+    if (err)
         console_say_text(error ? error : ao_err_text(err));
+    else
+        code = start_and_record(recording, options, args);
     recording_free(recording);
     ao_free(error);
     ao_free(joined);

@@ -277,9 +277,12 @@ static int take_letters(const struct parser *parser, const char *letters, const 
     return AO_OK;
 }
 
-static bool is_help(const struct options_page *page, const char *arg)
+/* OPTIONS_HELP, OPTIONS_HELP_ALL, or 0 when it asks for neither. */
+static int asked_help(const struct options_page *page, const char *arg)
 {
-    return strcmp(arg, "--help") == 0 || (strcmp(arg, "-h") == 0 && !find_letter(page, 'h'));
+    if (strcmp(arg, "--help-all") == 0)
+        return OPTIONS_HELP_ALL;
+    return strcmp(arg, "--help") == 0 || (strcmp(arg, "-h") == 0 && !find_letter(page, 'h')) ? OPTIONS_HELP : 0;
 }
 
 static int parse(const struct parser *parser, int argc, char **argv, struct options_rest *rest)
@@ -297,8 +300,9 @@ static int parse(const struct parser *parser, int argc, char **argv, struct opti
             rest->separated = ended = true;
             continue;
         }
-        if (is_help(page, arg))
-            return OPTIONS_HELP;
+        int help = asked_help(page, arg);
+        if (help)
+            return help;
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
         int taken = arg[1] == '-' ? take_long(parser, arg + 2, next) : take_letters(parser, arg + 1, next);
         if (taken < 0)
@@ -318,9 +322,9 @@ int options_parse(const struct options_page *page, int argc, char **argv, void *
     *ret_error = NULL;
     int err = take_defaults(&parser);
     /* Help even where the environment holds nonsense. */
-    for (int i = 1; err && i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (is_help(page, argv[i]))
-            err = OPTIONS_HELP;
+    for (int i = 1; err < 0 && i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (asked_help(page, argv[i]))
+            err = asked_help(page, argv[i]);
     if (!err)
         err = parse(&parser, argc, argv, &rest);
     if (err) {
@@ -356,8 +360,8 @@ bool options_start(const struct options_page *page, int argc, char **argv, void 
     int err = options_parse(page, argc, argv, target, ret_rest, &error);
     if (err == AO_OK)
         return true;
-    if (err == OPTIONS_HELP) {
-        options_print_help(page, stdout);
+    if (err > 0) {
+        (err == OPTIONS_HELP_ALL ? options_print_help_all : options_print_help)(page, stdout);
         *ret_exit = AO_EXIT_OK;
         return false;
     }

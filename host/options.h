@@ -19,7 +19,7 @@
  *
  * Written --name VALUE, --name=VALUE, -n VALUE, -nVALUE; flags also --no-name.
  * "--" ends the options. The last of several wins (OPTION_LIST keeps all).
- * -h and --help are understood by every page without a row.
+ * -h, --help and --help-all are understood by every page without a row.
  */
 #ifndef AO_HOST_OPTIONS_H
 #define AO_HOST_OPTIONS_H
@@ -62,6 +62,12 @@ struct option_spec {
 #define OPTIONS_STORE(type, member) \
     {"store", 0, OPTION_TEXT, offsetof(type, member), "PATH", NULL, "AGENTOBS_STORE", "the store's file"}
 
+/* Rows that belong together: --help only names them, --help-all tells them like the others. */
+struct options_group {
+    const char *title; /* "Limits" */
+    size_t count;
+};
+
 /* One command's manual; its --help fits 80 columns and 24 lines. */
 struct options_page {
     const char *usage; /* "show [options] [last|TRACE|SESSION|RUN]": the command's name comes first */
@@ -71,6 +77,8 @@ struct options_page {
     size_t max_arguments;  /* how many arguments besides options it takes; SIZE_MAX: any number */
     bool stops_at_command; /* the first argument that is no option ends the options: `run python x.py --y` */
     const char *notes;     /* below the options, line by line as it stands; NULL */
+    const struct options_group *groups; /* the page's last rows, in their order; NULL: none */
+    size_t group_count;
 };
 
 /* The arguments that are not options: a part of argv, which was reordered. */
@@ -80,19 +88,22 @@ struct options_rest {
     bool separated; /* "--" came before the first of them or among them */
 };
 
-#define OPTIONS_HELP 1 /* result of options_parse: --help was asked for */
+#define OPTIONS_HELP 1     /* result of options_parse: --help was asked for */
+#define OPTIONS_HELP_ALL 2 /* --help-all */
 
 /*
  * Fills *target (whole struct zeroed first by its rows: every row's member is set).
- * AO_OK, OPTIONS_HELP, or AO_ERR_USAGE / AO_ERR_NOMEM with *ret_error a sentence that names the thing
+ * AO_OK, OPTIONS_HELP, OPTIONS_HELP_ALL, or AO_ERR_USAGE / AO_ERR_NOMEM with *ret_error a sentence that names the thing
  * and the mend (ao_free; NULL when memory was short). argv[0] is the command's name and is skipped.
  */
 int options_parse(const struct options_page *page, int argc, char **argv, void *target, struct options_rest *ret_rest,
                   char **ret_error);
 /* Frees the arrays of OPTION_LIST members; zeroes them. */
 void options_release(const struct options_page *page, void *target);
-/* The --help text. */
+/* The --help text; of the groups only the names. */
 void options_print_help(const struct options_page *page, FILE *out);
+/* The same with every row told; may be longer than a screen. */
+void options_print_help_all(const struct options_page *page, FILE *out);
 
 /*
  * What a command begins with: options_parse, and the talk with the user. True: go on. False: --help was

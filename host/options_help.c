@@ -53,12 +53,50 @@ static void print_option(FILE *out, const struct option_spec *spec, size_t inden
     fputc('\n', out);
 }
 
-void options_print_help(const struct options_page *page, FILE *out)
+static size_t grouped_rows(const struct options_page *page)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < page->group_count; i++)
+        rows += page->groups[i].count;
+    return rows;
+}
+
+/* "Limits: --max-cost, --max-tokens": names alone. */
+static void print_names(FILE *out, const struct options_group *group, const struct option_spec *specs)
+{
+    char word[64];
+    size_t column = (size_t)fprintf(out, "  %s:", group->title);
+    for (size_t i = 0; i < group->count; i++) {
+        snprintf(word, sizeof(word), "--%s%s", specs[i].name, i + 1 < group->count ? "," : "");
+        print_wrapped(out, word, &column, 4);
+    }
+    fputc('\n', out);
+}
+
+static void print_groups(FILE *out, const struct options_page *page, size_t first, bool all, size_t indent)
+{
+    if (!all && page->group_count)
+        fprintf(out, "More, told by --help-all:\n");
+    for (size_t i = 0; i < page->group_count; i++) {
+        const struct options_group *group = &page->groups[i];
+        if (!all) {
+            print_names(out, group, &page->specs[first]);
+        } else {
+            fprintf(out, "\n%s\n", group->title);
+            for (size_t k = 0; k < group->count; k++)
+                print_option(out, &page->specs[first + k], indent);
+        }
+        first += group->count;
+    }
+}
+
+static void print_help(const struct options_page *page, FILE *out, bool all)
 {
     static const struct option_spec help = {"help", 'h', OPTION_FLAG, 0, NULL, NULL, NULL, "this text"};
+    size_t own = page->count - grouped_rows(page), shown = all ? page->count : own;
     size_t indent = left_width(&help);
     size_t column = 0;
-    for (size_t i = 0; i < page->count; i++) {
+    for (size_t i = 0; i < shown; i++) {
         size_t width = left_width(&page->specs[i]);
         if (width > indent && width <= HELP_COLUMN_MAX)
             indent = width;
@@ -66,9 +104,20 @@ void options_print_help(const struct options_page *page, FILE *out)
     fprintf(out, "Usage: agentobs-host %s\n", page->usage);
     print_wrapped(out, page->about, &column, 0);
     fputs("\n\n", out);
-    for (size_t i = 0; i < page->count; i++)
+    for (size_t i = 0; i < own; i++)
         print_option(out, &page->specs[i], indent);
     print_option(out, &help, indent);
+    print_groups(out, page, own, all, indent);
     if (page->notes)
         fprintf(out, "\n%s\n", page->notes);
+}
+
+void options_print_help(const struct options_page *page, FILE *out)
+{
+    print_help(page, out, false);
+}
+
+void options_print_help_all(const struct options_page *page, FILE *out)
+{
+    print_help(page, out, true);
 }

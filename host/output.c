@@ -31,7 +31,8 @@ static bool write_piece(struct output *output, struct ao_str *bytes, int timeout
     ssize_t wrote = write(output->fd, bytes->ptr, len);
     if (wrote < 0) {
         output->closed = errno != EINTR && errno != EAGAIN;
-        return !output->closed && errno == EINTR;
+        output->failure = output->closed ? errno : 0;
+        return errno == EINTR;
     }
     if (wrote > 0)
         output->column_zero = bytes->ptr[wrote - 1] == '\n';

@@ -10,7 +10,8 @@
 
 struct output {
     int fd;
-    bool closed;         /* nobody reads any more: bytes are dropped */
+    bool closed;         /* nothing can be written any more: bytes are dropped */
+    int failure;         /* the errno value that closed it; EPIPE: nobody reads any more */
     bool column_zero;    /* the last byte written was a newline, or nothing was written yet */
     bool progress_shown;
     uint64_t progress_at;

@@ -62,7 +62,8 @@ static char *row_name(const char *model, const char *from)
     return from ? text_format("%s@%s", model, from) : text_format("%s", model);
 }
 
-static int read_row(struct price_reader *r, yyjson_val *value, yyjson_val *sources, const char *model, struct ao_price *row)
+static int read_row(struct price_reader *r, yyjson_val *value, yyjson_val *sources, const char *model,
+                    struct ao_price *row)
 {
     static const char *const keys[] = {RATE_KEYS, "source", "valid_from", "valid_until", "fast", "long_prompt"};
     enum { SOURCE = RATE_COUNT, FROM, UNTIL, FAST, LONG };

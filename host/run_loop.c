@@ -6,12 +6,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "core/mem.h"
 #include "host/clock.h"
 #include "host/output.h"
+#include "host/terminal_filter.h"
 
 #define READ_BYTES (256u * 1024)
 #define READS_PER_TURN 8
@@ -22,13 +23,16 @@ struct loop {
     struct child *child;
     struct recording *recording;
     struct run_limits limits;
+    struct run_view view;
     struct run_outcome outcome;
     struct output out;  /* our stdout */
     struct output err;  /* our stderr: the child's, and the progress line */
+    struct terminal_filter err_filter;
     int signals;
     uint64_t start, exited_at, term_at;
     bool killed;
-    char *buffer;
+    bool last_call;     /* the linger is over: what lies in the pipes now is read, and no more */
+    size_t out_left, err_left;
 };
 
 static void taken_signals(sigset_t *set)
@@ -39,12 +43,15 @@ static void taken_signals(sigset_t *set)
         sigaddset(set, numbers[i]);
 }
 
-int run_loop_block_signals(void)
+int run_loop_take_signals(int *ret_fd)
 {
     sigset_t set;
     taken_signals(&set);
     (void)signal(SIGPIPE, SIG_IGN);
-    return sigprocmask(SIG_BLOCK, &set, NULL) ? errno : 0;
+    if (sigprocmask(SIG_BLOCK, &set, NULL))
+        return errno;
+    *ret_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return *ret_fd < 0 ? errno : 0;
 }
 
 /* ---- signals and time ---- */
@@ -86,6 +93,8 @@ static void check_child(struct loop *l, uint64_t now)
 static int turn_timeout(const struct loop *l, uint64_t now)
 {
     uint64_t deadline = UINT64_MAX;
+    if (l->last_call)
+        return TURN_MS;
     if (!l->exited_at && l->limits.timeout && !l->term_at)
         deadline = l->start + l->limits.timeout;
     else if (!l->exited_at && l->term_at && !l->killed)
@@ -116,27 +125,41 @@ static void remember_tail(struct run_outcome *outcome, const char *bytes, size_t
     outcome->stderr_tail[have + len] = '\0';
 }
 
-/* One read; false when there is nothing (more) now. Closes the descriptor at its end. */
-static bool read_once(struct loop *l, int *fd, bool is_err, uint64_t now)
+static void take_err(struct loop *l, struct ao_str bytes)
 {
+    remember_tail(&l->outcome, bytes.ptr, bytes.len);
+    if (l->view.filter)
+        (void)terminal_filter_feed(&l->err_filter, bytes, &l->err.pending);
+    else
+        ao_buf_add_str(&l->err.pending, bytes);
+}
+
+/* One read; false when there is nothing (more) now. Closes the descriptor at its end. */
+static bool read_once(struct loop *l, bool is_err, uint64_t now)
+{
+    static char buffer[READ_BYTES];
+    int *fd = is_err ? &l->child->err_fd : &l->child->out_fd;
+    size_t *left = is_err ? &l->err_left : &l->out_left;
+    size_t most = l->last_call && *left < sizeof(buffer) ? *left : sizeof(buffer);
     struct pollfd ready = {.fd = *fd, .events = POLLIN};
-    if (*fd < 0 || poll(&ready, 1, 0) <= 0)
+    if (*fd < 0 || most == 0 || poll(&ready, 1, 0) <= 0)
         return false;
-    ssize_t got = read(*fd, l->buffer, READ_BYTES);
+    ssize_t got = read(*fd, buffer, most);
     if (got < 0)
         return errno == EINTR;
     if (got == 0) {
         close(*fd);
         *fd = -1;
+        *left = 0;
         return false;
     }
-    struct ao_str bytes = {l->buffer, (size_t)got};
-    if (is_err) {
-        remember_tail(&l->outcome, bytes.ptr, bytes.len);
-        ao_buf_add_str(&l->err.pending, bytes);
-    } else {
+    if (l->last_call)
+        *left -= (size_t)got;
+    struct ao_str bytes = {buffer, (size_t)got};
+    if (is_err)
+        take_err(l, bytes);
+    else
         recording_feed(l->recording, bytes, now);
-    }
     return true;
 }
 
@@ -144,10 +167,10 @@ static void read_child(struct loop *l, uint64_t now)
 {
     struct ao_buf *output = recording_output(l->recording);
     for (int i = 0; i < READS_PER_TURN && output->len < OUTPUT_HIGH; i++)
-        if (!read_once(l, &l->child->out_fd, false, now))
+        if (!read_once(l, false, now))
             break;
     if (l->err.pending.len < OUTPUT_HIGH)
-        (void)read_once(l, &l->child->err_fd, true, now);
+        (void)read_once(l, true, now);
 }
 
 static void write_out(struct loop *l)
@@ -167,14 +190,19 @@ static unsigned add_fd(struct curl_waitfd *fds, unsigned count, int fd, short ev
     return count + 1;
 }
 
+static bool may_read(const struct loop *l, const struct ao_buf *waiting, size_t left)
+{
+    return waiting->len < OUTPUT_HIGH && (!l->last_call || left);
+}
+
 static void wait_turn(struct loop *l, uint64_t now)
 {
     struct curl_waitfd fds[5];
     unsigned count = 0;
     struct ao_buf *output = recording_output(l->recording);
-    if (output->len < OUTPUT_HIGH)
+    if (may_read(l, output, l->out_left))
         count = add_fd(fds, count, l->child->out_fd, CURL_WAIT_POLLIN);
-    if (l->err.pending.len < OUTPUT_HIGH)
+    if (may_read(l, &l->err.pending, l->err_left))
         count = add_fd(fds, count, l->child->err_fd, CURL_WAIT_POLLIN);
     count = add_fd(fds, count, l->signals, CURL_WAIT_POLLIN);
     if (output->len && !l->out.closed)
@@ -184,52 +212,69 @@ static void wait_turn(struct loop *l, uint64_t now)
     recording_wait(l->recording, fds, count, turn_timeout(l, now));
 }
 
-static bool finished(const struct loop *l, uint64_t now)
+static size_t bytes_in(int fd)
+{
+    int count = 0;
+    return fd >= 0 && ioctl(fd, FIONREAD, &count) == 0 && count > 0 ? (size_t)count : 0;
+}
+
+/* What a grandchild writes after the linger is no longer awaited; what lies in the pipes is, however slow our reader. */
+static bool finished(struct loop *l, uint64_t now)
 {
     if (!l->exited_at)
         return false;
-    bool pipes_closed = l->child->out_fd < 0 && l->child->err_fd < 0;
-    return pipes_closed || now - l->exited_at >= l->limits.linger;
+    if (l->child->out_fd < 0 && l->child->err_fd < 0)
+        return true;
+    if (!l->last_call && now - l->exited_at >= l->limits.linger) {
+        l->last_call = true;
+        l->out_left = bytes_in(l->child->out_fd);
+        l->err_left = bytes_in(l->child->err_fd);
+        if (l->outcome.timed_out)
+            child_signal_group(l->child, SIGKILL);
+    }
+    return l->last_call && l->out_left == 0 && l->err_left == 0;
 }
 
-static void turn(struct loop *l, bool progress, uint64_t now)
+static void show_progress(struct loop *l, uint64_t now)
+{
+    char line[160];
+    if (!l->view.progress || l->err.pending.len || recording_output(l->recording)->len)
+        return;
+    size_t len = recording_progress(l->recording, now, line, sizeof(line));
+    if (l->view.width > 1 && len > l->view.width - 1)
+        len = l->view.width - 1;
+    progress_show(&l->err, l->out.column_zero, (struct ao_str){line, len}, now);
+}
+
+static void turn(struct loop *l, uint64_t now)
 {
     take_signals(l);
     check_child(l, now);
     read_child(l, now);
     write_out(l);
     recording_tick(l->recording, now);
-    if (progress) {
-        char line[160];
-        size_t len = recording_progress(l->recording, now, line, sizeof(line));
-        progress_show(&l->err, l->out.column_zero, (struct ao_str){line, len}, now);
-    }
+    show_progress(l, now);
 }
 
-int run_loop(struct child *child, struct recording *recording, const struct run_limits *limits, bool progress,
-             struct run_outcome *ret_outcome)
+void run_loop(struct child *child, struct recording *recording, int signals, const struct run_limits *limits,
+              const struct run_view *view, struct run_outcome *ret_outcome)
 {
-    sigset_t set;
-    taken_signals(&set);
-    struct loop l = {.child = child, .recording = recording, .limits = *limits, .start = clock_now()};
-    l.signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    l.buffer = ao_malloc(READ_BYTES);
+    struct loop l = {.child = child, .recording = recording, .limits = *limits, .view = *view, .signals = signals};
+    l.start = clock_now();
     output_init(&l.out, STDOUT_FILENO);
     output_init(&l.err, STDERR_FILENO);
-    int failure = l.signals < 0 ? errno : l.buffer ? 0 : ENOMEM;
-    uint64_t now = l.start;
-    while (!failure && !finished(&l, now)) {
+    terminal_filter_init(&l.err_filter);
+    for (uint64_t now = l.start; !finished(&l, now);) {
         wait_turn(&l, now);
         now = clock_now();
-        turn(&l, progress, now);
+        turn(&l, now);
     }
     progress_erase(&l.err);
+    if (l.view.filter)
+        (void)terminal_filter_finish(&l.err_filter, &l.err.pending);
     output_drain(&l.err, &l.err.pending);
-    if (l.signals >= 0)
-        close(l.signals);
-    ao_free(l.buffer);
+    l.outcome.out_failure = l.out.failure;
     output_release(&l.out);
     output_release(&l.err);
     *ret_outcome = l.outcome;
-    return failure;
 }

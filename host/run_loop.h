@@ -17,16 +17,26 @@ struct run_limits {
     uint64_t linger;     /* ns to wait for the pipes after the child's exit: a grandchild may hold them */
 };
 
+struct run_view {
+    bool progress;  /* a line at the bottom of our stderr, */
+    unsigned width; /* which has so many columns */
+    bool filter;    /* our stderr is a terminal: nothing of the child's reaches it unescaped */
+};
+
 struct run_outcome {
     bool timed_out;
     int forwarded;        /* the last signal that was sent on to the child; 0: none */
+    int out_failure;      /* errno value of the write that ended our stdout; 0: none, EPIPE: the reader went away */
     char stderr_tail[1024]; /* the last line or lines the child wrote to stderr, NUL-terminated, untrusted */
 };
 
-/* Blocks the signals that the loop takes: before the child is started, so that none is lost. */
-int run_loop_block_signals(void);
-/* Runs until the child has exited and its output has ended. 0 or an errno value. */
-int run_loop(struct child *child, struct recording *recording, const struct run_limits *limits, bool progress,
-             struct run_outcome *ret_outcome);
+/*
+ * Blocks the signals that the loop takes: before the child is started, so that none is lost. *ret_fd (close it) is
+ * where they arrive from now on. 0 or an errno value.
+ */
+int run_loop_take_signals(int *ret_fd);
+/* Runs until the child has exited and its output has ended: all that was written until then passes. */
+void run_loop(struct child *child, struct recording *recording, int signals, const struct run_limits *limits,
+              const struct run_view *view, struct run_outcome *ret_outcome);
 
 #endif

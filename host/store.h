@@ -41,13 +41,17 @@ int store_begin(struct store *store);
 int store_commit(struct store *store);
 void store_rollback(struct store *store);
 
+/* ---- whom a run is for (attribution.h) ---- */
+
+enum store_who { WHO_TENANT, WHO_TEAM, WHO_ORGANIZATION, WHO_UNIT, WHO_FEATURE, WHO_COUNT };
+
 /* ---- runs: one agent stream, its trace and its result ---- */
 
 enum run_status { RUN_RUNNING, RUN_OK, RUN_ERROR, RUN_TIMEOUT, RUN_KILLED, RUN_BUDGET, RUN_OPEN };
 const char *run_status_name(enum run_status status); /* "running", "ok", "error", "timeout", "killed", "budget", "open" */
 
 struct run {
-    struct ao_trace_id trace_id; /* key */
+    struct ao_trace_id trace_id; /* with root_id the key: runs may share a trace */
     struct ao_span_id root_id;
     char *run_id;       /* "run_" + 16 hex; given by `env`, `run`, `read` */
     char *session_id;   /* of the agent; NULL until known */
@@ -60,11 +64,16 @@ struct run {
     int exit_code;      /* -1 unknown */
     int64_t cost_pusd;  /* AO_COST_UNKNOWN */
     char *report;       /* the agentobs.report/1 JSON object; NULL while running */
+    char *user_id;      /* as the host shows it; NULL unknown */
+    char *who[WHO_COUNT];
 };
 
 void run_release(struct run *run);
-int store_put_run(struct store *store, const struct run *run); /* insert or replace by trace_id */
-/* `which`: "last", a trace id or its prefix (>= 4 hex), a run id, a session id. AO_ERR_NOTFOUND; AO_ERR_RANGE when a prefix fits several. */
+int store_put_run(struct store *store, const struct run *run); /* insert or replace by trace_id and root_id */
+/*
+ * `which`: "last", a trace id or its prefix (>= 4 hex), a run id, a session id; of several runs of a trace or a session
+ * the newest. AO_ERR_NOTFOUND; AO_ERR_RANGE when a prefix fits several traces.
+ */
 int store_find_run(struct store *store, const char *which, struct run *ret_run);
 /* Newest first. The callback's run is valid during the call; non-zero stops. */
 typedef int store_run_fn(void *user, const struct run *run);
@@ -90,7 +99,11 @@ int store_each_event(struct store *store, const struct ao_trace_id *trace_id, st
 struct cost_item {
     struct ao_trace_id trace_id;
     struct ao_span_id span_id; /* zero: unattributed */
+    struct ao_span_id root_id; /* of the run that was billed; zero: unknown */
     char *session_id, *user_id;
+    char *agent_session_id; /* as the agent itself calls it; NULL unknown */
+    char *message_id;       /* of a request; NULL unknown */
+    char *who[WHO_COUNT];
     char *kind;        /* "request", "unattributed", "e2b" */
     char *model;       /* NULL for e2b */
     char *basis;       /* "computed", "reported", "reconciled", "unpriced" */
@@ -108,6 +121,9 @@ struct cost_item {
 void cost_item_release(struct cost_item *item);
 /* Replaces all items of the trace by these. */
 int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items, size_t count);
+/* Replaces the items of one run of the trace. */
+int store_put_run_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
+                        const struct cost_item *items, size_t count);
 typedef int store_cost_fn(void *user, const struct cost_item *item);
 /* trace_id NULL: all traces; since/until in ns, 0 = open. Ordered by time. */
 int store_each_cost(struct store *store, const struct ao_trace_id *trace_id, uint64_t since, uint64_t until,

@@ -7,6 +7,10 @@ void cost_item_release(struct cost_item *item)
         return;
     ao_free(item->session_id);
     ao_free(item->user_id);
+    ao_free(item->agent_session_id);
+    ao_free(item->message_id);
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        ao_free(item->who[i]);
     ao_free(item->kind);
     ao_free(item->model);
     ao_free(item->basis);
@@ -44,24 +48,34 @@ static int put_cost(struct store *store, const struct ao_trace_id *trace_id, con
     bind_int(&b, item->memory_pusd);
     bind_u64(&b, item->vcpus);
     bind_u64(&b, item->memory_mib);
+    bind_span(&b, &item->root_id);
+    bind_text(&b, item->agent_session_id);
+    bind_text(&b, item->message_id);
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        bind_text(&b, item->who[i]);
     return store_run_bound(store, STMT_PUT_COST, &b, "cannot write a cost");
 }
 
-static int replace_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items,
-                         size_t count)
+/* root_id NULL: of the whole trace. */
+static int replace_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
+                         const struct cost_item *items, size_t count)
 {
+    enum store_stmt which = root_id ? STMT_DELETE_RUN_COSTS : STMT_DELETE_COSTS;
     int err = AO_OK;
-    struct binder b = {.stmt = store_take(store, STMT_DELETE_COSTS, &err)};
+    struct binder b = {.stmt = store_take(store, which, &err)};
     if (!b.stmt)
         return err;
     bind_trace(&b, trace_id);
-    err = store_run_bound(store, STMT_DELETE_COSTS, &b, "cannot write the costs");
+    if (root_id)
+        bind_span(&b, root_id);
+    err = store_run_bound(store, which, &b, "cannot write the costs");
     for (size_t i = 0; i < count && !err; i++)
         err = put_cost(store, trace_id, &items[i]);
     return err;
 }
 
-int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items, size_t count)
+static int put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
+                     const struct cost_item *items, size_t count)
 {
     /* Inside the caller's transaction a savepoint, so that a failure half way leaves the old items. */
     bool nested = store->grouped;
@@ -71,7 +85,7 @@ int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, con
     int rc = sqlite3_exec(store->db, nested ? "SAVEPOINT costs" : "BEGIN IMMEDIATE", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
         return store_fail(store, rc, "cannot write the costs");
-    err = replace_costs(store, trace_id, items, count);
+    err = replace_costs(store, trace_id, root_id, items, count);
     if (!err) {
         rc = sqlite3_exec(store->db, nested ? "RELEASE costs" : "COMMIT", NULL, NULL, NULL);
         err = rc == SQLITE_OK ? AO_OK : store_fail(store, rc, "cannot write the costs");
@@ -81,12 +95,23 @@ int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, con
     return err;
 }
 
+int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items, size_t count)
+{
+    return put_costs(store, trace_id, NULL, items, count);
+}
+
+int store_put_run_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
+                        const struct cost_item *items, size_t count)
+{
+    return put_costs(store, trace_id, root_id, items, count);
+}
+
 struct each_cost {
     store_cost_fn *fn;
     void *user;
 };
 
-static int read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
+int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
 {
     struct reader r = {.stmt = stmt};
     struct cost_item item = {.trace_id = read_trace(&r)};
@@ -112,6 +137,11 @@ static int read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
     item.memory_pusd = read_int(&r);
     item.vcpus = read_u64(&r);
     item.memory_mib = read_u64(&r);
+    item.root_id = read_span(&r);
+    item.agent_session_id = read_text(&r);
+    item.message_id = read_text(&r);
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        item.who[i] = read_text(&r);
     if (r.err) {
         cost_item_release(&item);
         return r.err;
@@ -124,7 +154,7 @@ static int give_cost(void *user, sqlite3_stmt *stmt)
 {
     const struct each_cost *each = user;
     struct cost_item item;
-    int err = read_cost(stmt, &item);
+    int err = store_read_cost(stmt, &item);
     if (err)
         return err;
     bool stop = each->fn(each->user, &item) != 0;

@@ -11,6 +11,7 @@
 #include <sqlite3.h>
 
 #include "host/store.h"
+#include "host/store_history.h"
 
 #define STORE_ERROR_MAX 1024u
 
@@ -23,6 +24,7 @@ enum store_stmt {
     STMT_RUN_BY_ID,
     STMT_RUN_BY_SESSION,
     STMT_RUN_BY_TRACE,
+    STMT_RUN_OF_TRACE,
     STMT_RUN_EACH,
     STMT_PUT_SPAN,
     STMT_SPAN_EACH,
@@ -32,6 +34,7 @@ enum store_stmt {
     STMT_EVENT_EACH,
     STMT_EVENT_BY_ROW,
     STMT_DELETE_COSTS,
+    STMT_DELETE_RUN_COSTS,
     STMT_PUT_COST,
     STMT_COST_EACH,
     STMT_COST_BY_TRACE,
@@ -47,7 +50,12 @@ enum store_stmt {
     STMT_PENDING_TRACE,
     STMT_QUARANTINE,
     STMT_STATS,
-    STMT_COUNT
+    STMT_SESSION_RUN,
+    STMT_BILLED,
+    STMT_SESSION_COSTS,
+    STMT_HISTORY_COSTS, /* one for each scope: history_scope */
+    STMT_HISTORY_SPANS = STMT_HISTORY_COSTS + HISTORY_SCOPE_COUNT,
+    STMT_COUNT = STMT_HISTORY_SPANS + HISTORY_SCOPE_COUNT
 };
 
 struct store {
@@ -131,9 +139,10 @@ const char *read_basis(struct reader *r); /* static text */
 /* ---- rows that more than one file reads ---- */
 
 int store_read_run(sqlite3_stmt *stmt, struct run *ret_run);
+int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item);
 int store_read_span(sqlite3_stmt *stmt, struct span *ret_span);
 int store_read_event(sqlite3_stmt *stmt, struct span_event *ret_event);
-/* The run of a trace; AO_ERR_NOTFOUND. */
+/* The first run of a trace, whose root is the trace's; AO_ERR_NOTFOUND. */
 int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run);
 
 #endif

@@ -21,6 +21,9 @@ void run_release(struct run *run)
     ao_free(run->source);
     ao_free(run->braintrust_parent);
     ao_free(run->report);
+    ao_free(run->user_id);
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        ao_free(run->who[i]);
     *run = (struct run){.exit_code = -1, .cost_pusd = AO_COST_UNKNOWN};
 }
 
@@ -44,6 +47,9 @@ int store_put_run(struct store *store, const struct run *run)
     bind_int(&b, run->exit_code);
     bind_money(&b, run->cost_pusd);
     bind_text(&b, run->report);
+    bind_text(&b, run->user_id);
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        bind_text(&b, run->who[i]);
     return store_run_bound(store, STMT_PUT_RUN, &b, "cannot write a run");
 }
 
@@ -64,6 +70,9 @@ int store_read_run(sqlite3_stmt *stmt, struct run *ret_run)
     run.exit_code = (int)read_int(&r);
     run.cost_pusd = read_money(&r);
     run.report = read_text(&r);
+    run.user_id = read_text(&r);
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        run.who[i] = read_text(&r);
     if (r.err) {
         run_release(&run);
         return r.err;
@@ -128,7 +137,24 @@ static int find_between(struct store *store, const struct ao_trace_id *low, cons
 
 int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run)
 {
-    return find_between(store, trace_id, trace_id, ret_run);
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_RUN_OF_TRACE, &err)};
+    if (!b.stmt)
+        return err;
+    bind_trace(&b, trace_id);
+    return find_run(store, STMT_RUN_OF_TRACE, &b, ret_run);
+}
+
+int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except,
+                      struct run *ret_run)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_SESSION_RUN, &err)};
+    if (!b.stmt)
+        return err;
+    bind_text(&b, session_id);
+    bind_span(&b, except);
+    return find_run(store, STMT_SESSION_RUN, &b, ret_run);
 }
 
 /* The first and the last trace id that begin with these digits. */

@@ -91,7 +91,49 @@ static const char migration_1[] =
     " time INTEGER NOT NULL, reason TEXT,"
     " UNIQUE(sink, position));";
 
-const char *const store_migrations[] = {migration_1};
+/*
+ * Several runs may belong to one trace: a run is found by its trace and its root. Runs and costs say whom they are for;
+ * costs say which response was billed, so that no response is billed twice.
+ */
+static const char migration_2[] =
+    "CREATE TABLE runs_2("
+    " id INTEGER PRIMARY KEY,"
+    " trace_id BLOB NOT NULL CHECK(length(trace_id) = 16),"
+    " root_id BLOB CHECK(length(root_id) = 8),"
+    " run_id TEXT, session_id TEXT, stream_key TEXT, command TEXT, source TEXT, braintrust_parent TEXT,"
+    " start INTEGER NOT NULL, \"end\" INTEGER NOT NULL,"
+    " status INTEGER NOT NULL, exit_code INTEGER NOT NULL, cost_pusd INTEGER, report TEXT,"
+    " user_id TEXT, tenant TEXT, team TEXT, organization TEXT, unit TEXT, feature TEXT);"
+    "INSERT INTO runs_2(id, trace_id, root_id, run_id, session_id, stream_key, command, source, braintrust_parent,"
+    " start, \"end\", status, exit_code, cost_pusd, report)"
+    " SELECT id, trace_id, root_id, run_id, session_id, stream_key, command, source, braintrust_parent,"
+    " start, \"end\", status, exit_code, cost_pusd, report FROM runs;"
+    "DROP TABLE runs;"
+    "ALTER TABLE runs_2 RENAME TO runs;"
+    "CREATE UNIQUE INDEX runs_by_root ON runs(trace_id, ifnull(root_id, x''));"
+    "CREATE INDEX runs_by_start ON runs(start);"
+    "CREATE INDEX runs_by_run_id ON runs(run_id);"
+    "CREATE INDEX runs_by_session ON runs(session_id, start);"
+    "CREATE INDEX runs_by_user ON runs(user_id) WHERE user_id IS NOT NULL;"
+    "CREATE INDEX runs_by_tenant ON runs(tenant) WHERE tenant IS NOT NULL;"
+
+    "ALTER TABLE costs ADD COLUMN root_id BLOB CHECK(length(root_id) = 8);"
+    "ALTER TABLE costs ADD COLUMN agent_session_id TEXT;"
+    "ALTER TABLE costs ADD COLUMN message_id TEXT;"
+    "ALTER TABLE costs ADD COLUMN tenant TEXT;"
+    "ALTER TABLE costs ADD COLUMN team TEXT;"
+    "ALTER TABLE costs ADD COLUMN organization TEXT;"
+    "ALTER TABLE costs ADD COLUMN unit TEXT;"
+    "ALTER TABLE costs ADD COLUMN feature TEXT;"
+    "UPDATE costs SET root_id = (SELECT r.root_id FROM runs r WHERE r.trace_id = costs.trace_id),"
+    " agent_session_id = CASE WHEN kind = 'e2b' THEN NULL ELSE session_id END,"
+    " message_id = (SELECT s.message_id FROM spans s WHERE s.trace_id = costs.trace_id AND s.span_id = costs.span_id);"
+    "UPDATE runs SET user_id = (SELECT c.user_id FROM costs c WHERE c.trace_id = runs.trace_id AND"
+    " c.user_id IS NOT NULL ORDER BY c.id LIMIT 1);"
+    "CREATE INDEX costs_by_message ON costs(message_id) WHERE message_id IS NOT NULL;"
+    "CREATE INDEX costs_by_agent_session ON costs(agent_session_id) WHERE agent_session_id IS NOT NULL;";
+
+const char *const store_migrations[] = {migration_1, migration_2};
 const int store_migration_count = (int)AO_ARRAY_LEN(store_migrations);
 
 int store_ask(struct store *store, const char *sql, int *ret_value)

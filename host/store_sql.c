@@ -9,10 +9,12 @@
     X(usage_cache_write) \
     X(usage_cache_write_5m) X(usage_cache_write_1h) X(usage_thinking) X(usage_web_search)
 
-/* After the key. */
+#define WHO_COLUMNS(X) X(tenant) X(team) X(organization) X(unit) X(feature)
+
+/* The root's id comes first and is a part of the key. */
 #define RUN_COLUMNS(X)                                                                                    \
     X(root_id) X(run_id) X(session_id) X(stream_key) X(command) X(source) X(braintrust_parent) X(start)   \
-    X("end") X(status) X(exit_code) X(cost_pusd) X(report)
+    X("end") X(status) X(exit_code) X(cost_pusd) X(report) X(user_id) WHO_COLUMNS(X)
 
 #define SPAN_COLUMNS(X)                                                                                   \
     X(parent_id) X(start) X("end") X(bytes) X(unfinished) X(status) X(origin) X(first_token)              \
@@ -24,7 +26,7 @@
     X(span_id) X(session_id) X(user_id) X(kind) X(model) X(basis) X(price_table) X(price_row) X(time)     \
     USAGE_COLUMNS(X) X(cost_pusd) X(input_pusd) X(output_pusd) X(cache_read_pusd)                         \
     X(cache_write_5m_pusd) X(cache_write_1h_pusd) X(web_search_pusd) X(seconds_ns)   \
-    X(cpu_pusd) X(memory_pusd) X(vcpus) X(memory_mib)
+    X(cpu_pusd) X(memory_pusd) X(vcpus) X(memory_mib) X(root_id) X(agent_session_id) X(message_id) WHO_COLUMNS(X)
 
 /*
  * `end` is a keyword of SQL; as a string it comes through # already quoted. Of a
@@ -41,16 +43,32 @@
 #define COST_SELECT "SELECT trace_id" COST_COLUMNS(NAME) " FROM costs"
 #define CURSOR_SELECT "SELECT sink, position, delivered, rejected, last_error, last_success FROM cursors"
 
+/*
+ * What runs cost, and how often they turned and called tools: ?1 names whose, ?2 is the asking run's root, ?3 the time
+ * from which on, ?4 the asking run's trace and ?5 its start. Runs of one trace share its spans.
+ */
+#define HISTORY(scope, whose)                                                                                        \
+    [STMT_HISTORY_COSTS + (scope)] =                                                                                 \
+        "SELECT coalesce(sum(c.cost_pusd), 0), coalesce(sum(c.usage_input + c.usage_output + c.usage_cache_read +"   \
+        " c.usage_cache_write), 0) FROM runs r JOIN costs c ON c.trace_id = r.trace_id AND c.root_id IS r.root_id"   \
+        " WHERE " whose " AND r.root_id IS NOT ?2 AND c.time >= ?3",                                                 \
+    [STMT_HISTORY_SPANS + (scope)] =                                                                                 \
+        "SELECT coalesce(sum(s.type = 'turn'), 0), coalesce(sum(s.type = 'tool'), 0) FROM spans s"                   \
+        " WHERE s.trace_id IN (SELECT r.trace_id FROM runs r WHERE " whose " AND r.root_id IS NOT ?2)"               \
+        " AND s.start >= ?3 AND NOT (s.trace_id = ?4 AND s.start >= ?5)"
+
 const char *const store_sql[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
     [STMT_COMMIT] = "COMMIT",
 
     [STMT_PUT_RUN] = "INSERT INTO runs(trace_id" RUN_COLUMNS(NAME) ") VALUES(?" RUN_COLUMNS(HOLE) ")"
-                     " ON CONFLICT(trace_id) DO UPDATE SET status=excluded.status" RUN_COLUMNS(SAME),
+                     " ON CONFLICT(trace_id, ifnull(root_id, x'')) DO UPDATE SET status=excluded.status" RUN_COLUMNS(SAME),
     [STMT_RUN_LAST] = RUN_SELECT " ORDER BY start DESC, id DESC LIMIT 1",
     [STMT_RUN_BY_ID] = RUN_SELECT " WHERE run_id = ? ORDER BY id DESC LIMIT 1",
     [STMT_RUN_BY_SESSION] = RUN_SELECT " WHERE session_id = ? ORDER BY start DESC, id DESC LIMIT 1",
-    [STMT_RUN_BY_TRACE] = RUN_SELECT " WHERE trace_id BETWEEN ? AND ? LIMIT 2",
+    [STMT_RUN_BY_TRACE] = RUN_SELECT " WHERE id IN (SELECT max(id) FROM runs WHERE trace_id BETWEEN ? AND ?"
+                                     " GROUP BY trace_id LIMIT 2)",
+    [STMT_RUN_OF_TRACE] = RUN_SELECT " WHERE trace_id = ? ORDER BY id LIMIT 1",
     [STMT_RUN_EACH] = RUN_SELECT " ORDER BY start DESC, id DESC LIMIT ?",
 
     [STMT_PUT_SPAN] = "INSERT INTO spans(trace_id, span_id" SPAN_COLUMNS(NAME) ") VALUES(?, ?" SPAN_COLUMNS(HOLE) ")"
@@ -67,6 +85,7 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_EVENT_BY_ROW] = EVENT_SELECT " WHERE id = ?",
 
     [STMT_DELETE_COSTS] = "DELETE FROM costs WHERE trace_id = ?",
+    [STMT_DELETE_RUN_COSTS] = "DELETE FROM costs WHERE trace_id = ? AND root_id IS ?",
     [STMT_PUT_COST] = "INSERT INTO costs(trace_id" COST_COLUMNS(NAME) ") VALUES(?" COST_COLUMNS(HOLE) ")",
     [STMT_COST_EACH] = COST_SELECT " WHERE time >= ? AND time < ? ORDER BY time, id",
     [STMT_COST_BY_TRACE] = COST_SELECT " WHERE trace_id = ? AND time >= ? AND time < ? ORDER BY time, id",
@@ -102,4 +121,17 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_STATS] = "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM spans), (SELECT count(*) FROM events),"
                    " (SELECT count(*) FROM quarantine),"
                    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0)",
+
+    /* ?2 is the root of the run that asks: its own figures are not history. */
+    [STMT_SESSION_RUN] = RUN_SELECT " WHERE session_id = ? AND root_id IS NOT ? ORDER BY start DESC, id DESC LIMIT 1",
+    [STMT_BILLED] = COST_SELECT " WHERE message_id = ?1 AND root_id IS NOT ?2 ORDER BY time, id",
+    [STMT_SESSION_COSTS] = COST_SELECT " WHERE agent_session_id = ?1 AND root_id IS NOT ?2 ORDER BY time, id",
+    HISTORY(HISTORY_SESSION, "r.session_id = ?1"),
+    HISTORY(HISTORY_USER, "r.user_id = ?1"),
+    HISTORY(HISTORY_TENANT, "r.tenant = ?1"),
+    HISTORY(HISTORY_TEAM, "r.team = ?1"),
+    HISTORY(HISTORY_ORGANIZATION, "r.organization = ?1"),
+    HISTORY(HISTORY_UNIT, "r.unit = ?1"),
+    HISTORY(HISTORY_FEATURE, "r.feature = ?1"),
+    HISTORY(HISTORY_ALL, "?1 IS NULL"),
 };

@@ -1,0 +1,95 @@
+#include "host/store_history.h"
+
+#include "host/store_private.h"
+
+struct each_item {
+    store_cost_fn *fn;
+    void *user;
+};
+
+static int give_item(void *user, sqlite3_stmt *stmt)
+{
+    const struct each_item *each = user;
+    struct cost_item item;
+    int err = store_read_cost(stmt, &item);
+    if (err)
+        return err;
+    bool stop = each->fn(each->user, &item) != 0;
+    cost_item_release(&item);
+    return stop;
+}
+
+static int each_item(struct store *store, enum store_stmt which, const char *key, const struct ao_span_id *except,
+                     store_cost_fn *fn, void *user)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, which, &err)};
+    if (!b.stmt)
+        return err;
+    bind_text(&b, key);
+    bind_span(&b, except);
+    struct each_item each = {fn, user};
+    return store_each_row(store, which, &b, give_item, &each, "cannot read the costs");
+}
+
+int store_each_billed(struct store *store, const char *message_id, const struct ao_span_id *except, store_cost_fn *fn,
+                      void *user)
+{
+    return each_item(store, STMT_BILLED, message_id, except, fn, user);
+}
+
+int store_each_session_cost(struct store *store, const char *agent_session_id, const struct ao_span_id *except,
+                            store_cost_fn *fn, void *user)
+{
+    return each_item(store, STMT_SESSION_COSTS, agent_session_id, except, fn, user);
+}
+
+/* ---- sums ---- */
+
+struct pair {
+    int64_t first;
+    uint64_t second;
+};
+
+static int take_pair(void *user, sqlite3_stmt *stmt)
+{
+    struct pair *pair = user;
+    struct reader r = {.stmt = stmt};
+    pair->first = read_int(&r);
+    pair->second = read_u64(&r);
+    return r.err;
+}
+
+static int ask(struct store *store, enum store_stmt first, const struct history_query *query, struct pair *ret_pair)
+{
+    enum store_stmt which = (enum store_stmt)((int)first + (int)query->scope);
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, which, &err)};
+    if (!b.stmt)
+        return err;
+    bind_text(&b, query->scope == HISTORY_ALL ? NULL : query->name);
+    bind_span(&b, &query->root_id);
+    bind_u64(&b, query->since);
+    if (first == STMT_HISTORY_SPANS) {
+        bind_trace(&b, &query->trace_id);
+        bind_u64(&b, query->start);
+    }
+    return store_each_row(store, which, &b, take_pair, ret_pair, "cannot add up what was spent");
+}
+
+int store_sum_history(struct store *store, const struct history_query *query, struct history_sum *ret_sum)
+{
+    struct pair spent = {0, 0}, calls = {0, 0};
+    int err = ask(store, STMT_HISTORY_COSTS, query, &spent);
+    if (!err && query->with_spans)
+        err = ask(store, STMT_HISTORY_SPANS, query, &calls);
+    if (err)
+        return err;
+    *ret_sum = (struct history_sum){
+        .cost_pusd = spent.first,
+        .tokens = spent.second,
+        .turns = calls.first < 0 ? 0 : (uint64_t)calls.first,
+        .tool_calls = calls.second,
+    };
+    return AO_OK;
+}

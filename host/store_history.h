@@ -1,0 +1,55 @@
+/*
+ * store_history.h - what earlier runs tell a new one: the runs of its session,
+ * what they were billed, and what was spent by whom so far.
+ *
+ * `except` is the root span of the run that asks: its own rows are not history
+ * (a file that is read again replaces them). Errors are the store's.
+ */
+#ifndef AO_HOST_STORE_HISTORY_H
+#define AO_HOST_STORE_HISTORY_H
+
+#include "host/store.h"
+
+/* The newest other run of a session. AO_ERR_NOTFOUND. */
+int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except,
+                      struct run *ret_run);
+
+/* Cost items of a response, by time; they are the callback's during the call. */
+int store_each_billed(struct store *store, const char *message_id, const struct ao_span_id *except, store_cost_fn *fn,
+                      void *user);
+/* Cost items of a session as the agent itself calls it, by time. */
+int store_each_session_cost(struct store *store, const char *agent_session_id, const struct ao_span_id *except,
+                            store_cost_fn *fn, void *user);
+
+/* Whose figures: the runs whose value in that column is `name`; all of the store. */
+enum history_scope {
+    HISTORY_SESSION,
+    HISTORY_USER,
+    HISTORY_TENANT,
+    HISTORY_TEAM,
+    HISTORY_ORGANIZATION,
+    HISTORY_UNIT,
+    HISTORY_FEATURE,
+    HISTORY_ALL,
+    HISTORY_SCOPE_COUNT,
+};
+
+struct history_query {
+    enum history_scope scope;
+    const char *name; /* NULL for HISTORY_ALL */
+    uint64_t since;   /* ns; items of that time or later; 0: all */
+    struct ao_trace_id trace_id; /* of the run that asks, */
+    struct ao_span_id root_id;   /* its root, */
+    uint64_t start;              /* and its start */
+    bool with_spans;  /* turns and tool calls are wanted, too: costs more */
+};
+
+struct history_sum {
+    int64_t cost_pusd; /* of what has a known cost; at its maximum when it would overflow */
+    uint64_t tokens;   /* input, output, cache reads and writes */
+    uint64_t turns, tool_calls;
+};
+
+int store_sum_history(struct store *store, const struct history_query *query, struct history_sum *ret_sum);
+
+#endif
