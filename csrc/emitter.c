@@ -11,6 +11,7 @@
 #define THREAD_STACK (256u * 1024)
 /* Past this the writer is woken early, so that a burst never meets a full ring while the writer dozes. */
 #define WAKE_BYTES (256u * 1024)
+#define PAUSE_NS 50000000
 
 static void init_sync(struct ao_emitter *emitter)
 {
@@ -45,6 +46,8 @@ int ao_emitter_init(struct ao_emitter *emitter, const struct ao_emitter_config *
 
 void ao_emitter_release(struct ao_emitter *emitter)
 {
+    if (emitter->joinable)
+        pthread_join(emitter->thread, NULL);
     ao_outfd_close(&emitter->out);
     ao_ring_release(&emitter->ring);
     ao_buf_release(&emitter->json);
@@ -80,22 +83,28 @@ bool ao_emitter_claim(struct ao_emitter *emitter, const struct ao_span_id *write
     return mine;
 }
 
+/* Under the lock. Starts the thread unless it is there. */
 static int start_thread(struct ao_emitter *emitter)
 {
     pthread_attr_t attr;
-    pthread_t thread;
     sigset_t all;
     sigset_t before;
+    if (emitter->running || emitter->pausing)
+        return AO_OK;
+    if (emitter->joinable) /* it ended when a fork had given up waiting for it */
+        pthread_join(emitter->thread, NULL);
+    emitter->joinable = false;
     if (pthread_attr_init(&attr))
         return AO_ERR_NOMEM;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, THREAD_STACK);
     /* The new thread inherits the mask: no signal of the agent is ever handled there. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = pthread_create(&thread, &attr, ao_writer_main, emitter);
+    int err = pthread_create(&emitter->thread, &attr, ao_writer_main, emitter);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
+    emitter->running = err == 0;
+    emitter->joinable = err == 0;
     return err ? AO_ERR_NOMEM : AO_OK;
 }
 
@@ -106,7 +115,6 @@ int ao_emitter_start(struct ao_emitter *emitter, const struct ao_record *hello)
     int err = ao_ring_put(&emitter->ring, hello, true, &pos);
     if (!err)
         err = start_thread(emitter);
-    emitter->running = err == AO_OK;
     atomic_store_explicit(&emitter->state, err ? AO_EMITTER_CLOSED : AO_EMITTER_OPEN, memory_order_release);
     pthread_mutex_unlock(&emitter->lock);
     if (err && emitter->config.say)
@@ -117,6 +125,8 @@ int ao_emitter_start(struct ao_emitter *emitter, const struct ao_record *hello)
 /* Under the lock. */
 static void wake_writer(struct ao_emitter *emitter, unsigned flags)
 {
+    if (!emitter->running)
+        start_thread(emitter); /* should it fail, the next record tries again */
     bool now = flags & AO_PUT_NOW || ao_ring_used(&emitter->ring) >= WAKE_BYTES;
     if (now && !emitter->urgent) {
         emitter->urgent = true;
@@ -187,7 +197,7 @@ bool ao_emitter_withdraw(struct ao_emitter *emitter, const struct ao_ticket *tic
 void ao_emitter_nudge(struct ao_emitter *emitter)
 {
     pthread_mutex_lock(&emitter->lock);
-    if (emitter->running)
+    if (emitter->ring.head > emitter->ring.tail)
         wake_writer(emitter, AO_PUT_NOW);
     pthread_mutex_unlock(&emitter->lock);
 }
@@ -199,42 +209,76 @@ static struct timespec deadline_after(uint64_t timeout_ns)
     return (struct timespec){.tv_sec = (time_t)(when / NS_PER_SECOND), .tv_nsec = (long)(when % NS_PER_SECOND)};
 }
 
+/* Under the lock: waits on `done` once. AO_ERR_BUSY when the time is over. */
+static int wait_once(struct ao_emitter *emitter, const struct timespec *deadline)
+{
+    emitter->urgent = true;
+    if (start_thread(emitter))
+        return AO_ERR_BUSY;
+    pthread_cond_signal(&emitter->wake);
+    return pthread_cond_timedwait(&emitter->done, &emitter->lock, deadline) == ETIMEDOUT ? AO_ERR_BUSY : AO_OK;
+}
+
+static struct timespec clamped_deadline(uint64_t timeout_ns)
+{
+    return deadline_after(timeout_ns < INT64_MAX / 4 ? timeout_ns : INT64_MAX / 4);
+}
+
 int ao_emitter_flush(struct ao_emitter *emitter, uint64_t timeout_ns)
 {
-    struct timespec deadline = deadline_after(timeout_ns < INT64_MAX / 2 ? timeout_ns : INT64_MAX / 2);
+    struct timespec deadline = clamped_deadline(timeout_ns);
     int err = AO_OK;
     pthread_mutex_lock(&emitter->lock);
     uint64_t goal = emitter->ring.head;
-    while (emitter->running && !emitter->finished && emitter->ring.tail < goal && !err) {
-        emitter->urgent = true;
-        pthread_cond_signal(&emitter->wake);
-        if (pthread_cond_timedwait(&emitter->done, &emitter->lock, &deadline) == ETIMEDOUT &&
-            emitter->ring.tail < goal)
-            err = AO_ERR_BUSY;
-    }
-    if (!err && emitter->written.error)
-        err = AO_ERR_IO;
+    while (!emitter->finished && emitter->ring.tail < goal && !err)
+        err = wait_once(emitter, &deadline);
+    if (emitter->ring.tail >= goal)
+        err = emitter->written.error ? AO_ERR_IO : AO_OK;
     pthread_mutex_unlock(&emitter->lock);
     return err;
 }
 
 int ao_emitter_close(struct ao_emitter *emitter, uint64_t timeout_ns)
 {
-    struct timespec deadline = deadline_after(timeout_ns < INT64_MAX / 2 ? timeout_ns : INT64_MAX / 2);
+    struct timespec deadline = clamped_deadline(timeout_ns);
     int err = AO_OK;
     pthread_mutex_lock(&emitter->lock);
-    atomic_store(&emitter->state, AO_EMITTER_CLOSED);
+    bool opened = atomic_exchange(&emitter->state, AO_EMITTER_CLOSED) != AO_EMITTER_NEW && emitter->ring.base;
     emitter->closing = true;
-    while (emitter->running && !emitter->finished && !err) {
-        emitter->urgent = true;
-        pthread_cond_signal(&emitter->wake);
-        if (pthread_cond_timedwait(&emitter->done, &emitter->lock, &deadline) == ETIMEDOUT && !emitter->finished)
-            err = AO_ERR_BUSY;
-    }
+    while (opened && !emitter->finished && !err)
+        err = wait_once(emitter, &deadline);
+    if (emitter->finished)
+        err = AO_OK;
     if (!err && emitter->written.error)
         err = AO_ERR_IO;
     pthread_mutex_unlock(&emitter->lock);
     return err;
+}
+
+void ao_emitter_pause(struct ao_emitter *emitter)
+{
+    struct timespec deadline;
+    pthread_mutex_lock(&emitter->lock);
+    bool there = emitter->joinable && !emitter->closing;
+    emitter->pausing = there;
+    pthread_cond_signal(&emitter->wake);
+    pthread_mutex_unlock(&emitter->lock);
+    if (!there)
+        return;
+    clock_gettime(CLOCK_REALTIME, &deadline); /* pthread_timedjoin_np knows no other */
+    deadline.tv_nsec += PAUSE_NS;
+    if (deadline.tv_nsec >= (long)NS_PER_SECOND) {
+        deadline.tv_nsec -= (long)NS_PER_SECOND;
+        deadline.tv_sec++;
+    }
+    bool joined = pthread_timedjoin_np(emitter->thread, NULL, &deadline) == 0;
+    pthread_mutex_lock(&emitter->lock);
+    emitter->pausing = false;
+    if (joined) {
+        emitter->joinable = false;
+        emitter->running = false;
+    }
+    pthread_mutex_unlock(&emitter->lock);
 }
 
 void ao_emitter_get_stats(struct ao_emitter *emitter, struct ao_emitter_stats *ret_stats)
@@ -255,6 +299,8 @@ void ao_emitter_forked(struct ao_emitter *emitter)
     ao_ring_clear(&emitter->ring);
     emitter->claimed = false;
     emitter->running = false;
+    emitter->joinable = false;
+    emitter->pausing = false;
     emitter->sleeping = false;
     emitter->urgent = false;
     emitter->closing = false;

@@ -15,11 +15,12 @@
  * Sequence numbers are given by the writer, in the order of the ring; each lost
  * record uses up one, so that the reader sees the gap.
  *
- * Fork: the child abandons ring, locks, thread and counters (ao_emitter_forked,
- * called from a pthread_atfork handler) and starts anew, as a new writer, with
- * its first record.
+ * Fork: the writer thread ends before it and begins again with the next record
+ * (ao_emitter_pause), for Python warns of a fork of a process with threads, and
+ * this one is nobody's business. The child abandons ring, locks and counters
+ * (ao_emitter_forked) and starts anew, as a new writer, with its first record.
  *
- * The writer thread blocks all signals and never ends before the process.
+ * The writer thread blocks all signals.
  */
 #ifndef AO_EMITTER_H
 #define AO_EMITTER_H
@@ -80,8 +81,11 @@ struct ao_emitter {
     pthread_cond_t wake;  /* the writer waits here */
     pthread_cond_t done;  /* flush and close wait here */
     struct ao_ring ring;
+    pthread_t thread;
     bool claimed;
-    bool running;  /* the thread exists */
+    bool running;  /* the thread exists and works */
+    bool joinable; /* it exists, or has ended and was not joined yet */
+    bool pausing;  /* it is to end, a fork is near */
     bool sleeping; /* the writer waits without a time limit */
     bool urgent;
     bool closing;
@@ -149,6 +153,12 @@ int ao_emitter_close(struct ao_emitter *emitter, uint64_t timeout_ns);
 
 void ao_emitter_get_stats(struct ao_emitter *emitter, struct ao_emitter_stats *ret_stats);
 
+/*
+ * Before a fork: sends what is pending and ends the thread, which the next
+ * record starts again. Gives up after 50 ms, when the output is blocked; then
+ * the thread lives on.
+ */
+void ao_emitter_pause(struct ao_emitter *emitter);
 /* In the child of a fork: abandon and start anew. Async-signal-safe but for the mutex initialisation. */
 void ao_emitter_forked(struct ao_emitter *emitter);
 

@@ -149,6 +149,11 @@ static void take_key_out(void)
     unsetenv("AGENTOBS_STREAM_KEY");
 }
 
+static void before_fork(void)
+{
+    ao_emitter_pause(&runtime.emitter);
+}
+
 static void in_child(void)
 {
     ao_emitter_forked(&runtime.emitter);
@@ -170,7 +175,7 @@ static void set_up(void)
     };
     if (ao_emitter_init(&runtime.emitter, &config, &runtime.clock) || read_context(&runtime))
         return;
-    runtime_ready = pthread_atfork(NULL, NULL, in_child) == 0;
+    runtime_ready = pthread_atfork(before_fork, NULL, in_child) == 0;
 }
 
 struct ao_runtime *ao_runtime_get(void)

@@ -17,7 +17,7 @@
  * A start so young may still be taken back (a span that turns out to be a decorator), or get its end: it waits, and
  * what comes behind it too.
  */
-#define GRACE_NS UINT64_C(200000)
+#define GRACE_NS UINT64_C(1000000)
 /* Buffers that one huge record blew up are given back. */
 #define BUF_KEEP (256u * 1024)
 
@@ -227,7 +227,7 @@ static struct drained drain(struct ao_emitter *e)
     pthread_mutex_lock(&e->lock);
     uint64_t tail = e->ring.tail;
     uint64_t head = e->ring.head;
-    uint64_t now = e->closing ? 0 : ao_clock_now(e->clock);
+    uint64_t now = e->closing || e->pausing ? 0 : ao_clock_now(e->clock);
     e->urgent = false;
     pthread_mutex_unlock(&e->lock);
     struct drained drained = {.any = tail < head};
@@ -275,7 +275,7 @@ static bool wait_for_work(struct ao_emitter *e, unsigned *idle, bool young)
     pthread_mutex_lock(&e->lock);
     if (*idle >= IDLE_TICKS && e->ring.tail == e->ring.head) {
         e->sleeping = true;
-        while (e->sleeping && !e->urgent && !e->closing)
+        while (e->sleeping && !e->urgent && !e->closing && !e->pausing)
             pthread_cond_wait(&e->wake, &e->lock);
         e->sleeping = false;
         *idle = 0;
@@ -283,20 +283,27 @@ static bool wait_for_work(struct ao_emitter *e, unsigned *idle, bool young)
     uint64_t until = ao_mono_now() + (young ? GRACE_NS : e->config.tick_ns);
     struct timespec deadline = {.tv_sec = (time_t)(until / NS_PER_SECOND), .tv_nsec = (long)(until % NS_PER_SECOND)};
     int err = 0;
-    while ((!e->urgent || young) && !e->closing && err != ETIMEDOUT)
+    while ((!e->urgent || young) && !e->closing && !e->pausing && err != ETIMEDOUT)
         err = pthread_cond_timedwait(&e->wake, &e->lock, &deadline);
-    bool end = e->closing && e->ring.tail == e->ring.head;
+    bool end = (e->closing || e->pausing) && e->ring.tail == e->ring.head;
     pthread_mutex_unlock(&e->lock);
     return !end;
+}
+
+static void open_output(struct ao_emitter *e)
+{
+    if (e->broken || e->out.fd >= 0)
+        return;
+    int err = ao_outfd_open(&e->out);
+    if (err)
+        disable(e, err);
 }
 
 void *ao_writer_main(void *arg)
 {
     struct ao_emitter *e = arg;
     unsigned idle = 0;
-    int err = ao_outfd_open(&e->out);
-    if (err)
-        disable(e, err);
+    open_output(e);
     struct drained drained = drain(e); /* the hello goes out at once */
     while (wait_for_work(e, &idle, drained.young)) {
         drained = drain(e);
@@ -308,6 +315,12 @@ void *ao_writer_main(void *arg)
         ao_buf_clear(&e->merged);
         trim(&e->merged);
     }
+    pthread_mutex_lock(&e->lock);
+    bool closing = e->closing;
+    e->running = closing; /* when pausing: whoever has the lock next may start another */
+    pthread_mutex_unlock(&e->lock);
+    if (!closing)
+        return NULL;
     if (!e->broken)
         say_bye(e);
     pthread_mutex_lock(&e->lock);

@@ -118,7 +118,7 @@ static int repair(struct ao_str text, struct ao_buf *out)
         ao_buf_add(out, from, (size_t)(at - from));
         if (at == end)
             break;
-        uint32_t code;
+        uint32_t code = 0;
         size_t len = *at == '\\' ? repair_escape(at, end, out) : ao_utf8_next(at, (size_t)(end - at), &code);
         if (*at != '\\' && code == AO_ILL_FORMED)
             ao_buf_add(out, "\xef\xbf\xbd", 3);

@@ -391,6 +391,7 @@ void claude_said(struct claude_tree *tree, struct claude_thread *thread, const s
         }
     }
     struct claude_llm *llm = thread->llm;
+    claude_worked(thread, said->time);
     llm->last = said->time > llm->last ? said->time : llm->last;
     thread->ready = llm->last;
     if (!llm->request_id)
@@ -421,6 +422,7 @@ static void message_start(struct claude_tree *tree, struct claude_thread *thread
         if (!llm_open(tree, thread, id, claude_str(message, "model"), ttft, time))
             return;
     }
+    claude_worked(thread, time);
     thread->llm->streaming = true;
     take_usage(tree, thread, claude_get(message, "usage"), true, time);
 }
@@ -452,7 +454,6 @@ void claude_streamed(struct claude_tree *tree, struct claude_thread *thread, yyj
                      struct ao_str message_id, uint64_t ttft_ms, uint64_t time)
 {
     struct ao_str type = claude_str(event, "type");
-    claude_seen(thread, time);
     if (ao_str_eq_c(type, "message_start")) {
         message_start(tree, thread, event, ttft_ms, time);
         return;
@@ -460,6 +461,7 @@ void claude_streamed(struct claude_tree *tree, struct claude_thread *thread, yyj
     struct claude_llm *llm = thread->llm;
     if (!llm || (message_id.len && !is_open(thread, message_id)))
         return;
+    claude_worked(thread, time);
     llm->last = time > llm->last ? time : llm->last;
     thread->ready = llm->last;
     if (ao_str_eq_c(type, "message_delta")) {

@@ -63,6 +63,13 @@ void claude_seen(struct claude_thread *thread, uint64_t time)
         thread->session->last = time;
 }
 
+void claude_worked(struct claude_thread *thread, uint64_t time)
+{
+    claude_seen(thread, time);
+    if (thread->kind == CLAUDE_MAIN && time > thread->session->worked)
+        thread->session->worked = time;
+}
+
 static void hold_message(struct claude_tree *tree, struct ao_buf *list, yyjson_val *content)
 {
     struct ao_buf json;
@@ -239,13 +246,14 @@ void claude_turn_open(struct claude_tree *tree, struct claude_session *session, 
     claude_drop(tree, &session->prompt);
     session->prompt_waits = false;
     claude_heard(tree, session->main, NULL, time);
+    session->worked = time;
     claude_drop(tree, &session->answer);
 }
 
 void claude_turn_need(struct claude_tree *tree, struct claude_session *session, uint64_t time)
 {
     if (session->prompt_waits && session->turn_open && session->turn_busy)
-        claude_turn_close(tree, session, session->main->last, NULL);
+        claude_turn_close(tree, session, session->worked, NULL);
     if (!session->turn_open)
         claude_turn_open(tree, session, session->prompt_waits ? session->prompt_time : time);
     else if (session->prompt_waits)

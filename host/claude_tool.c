@@ -116,7 +116,7 @@ void claude_tool_use(struct claude_tree *tree, struct claude_thread *thread, yyj
         claude_keep(tree, &tool->agent_name, claude_str(input, "subagent_type"));
     }
     link_open(tree, thread, tool);
-    claude_seen(thread, time);
+    claude_worked(thread, time);
     tool_start(tree, thread, tool, block);
 }
 
@@ -244,7 +244,7 @@ void claude_tool_result(struct claude_tree *tree, struct claude_session *session
     tool = claude_tool_find(tree, session, id);
     const struct tool_end end = {content, failed, false, refusal, time};
     tool_end(tree, tool, &end);
-    claude_seen(owner, time);
+    claude_worked(owner, time);
     if (time > owner->ready)
         owner->ready = time;
 }

@@ -119,7 +119,7 @@ void claude_tree_finish(struct claude_tree *tree, uint64_t now)
         struct claude_session *session = tree->sessions[i - 1];
         const struct claude_outcome cut_off = {.unfinished = true};
         bool unfinished = session->turn_open && (tree->results || session->main->open_tools != CLAUDE_NONE);
-        claude_turn_close(tree, session, tree->results ? now : session->main->last, unfinished ? &cut_off : NULL);
+        claude_turn_close(tree, session, tree->results ? now : session->worked, unfinished ? &cut_off : NULL);
         close_thread(tree, session->main, now);
         claude_agent_close(tree, session, unfinished);
         in_order = in_order && !(unfinished && tree->results);

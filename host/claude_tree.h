@@ -57,6 +57,7 @@ struct claude_thread *claude_thread_new(struct claude_tree *tree, enum claude_th
                                         struct claude_session *session);
 struct ao_span_id claude_parent(const struct claude_thread *thread);
 void claude_seen(struct claude_thread *thread, uint64_t time);
+void claude_worked(struct claude_thread *thread, uint64_t time); /* the same, of its own requests and tools */
 /* A message of the user's side: input of the thread's next request. */
 void claude_heard(struct claude_tree *tree, struct claude_thread *thread, yyjson_val *content, uint64_t time);
 /* What the next turn was asked. Opens nothing. */

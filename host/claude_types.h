@@ -88,6 +88,7 @@ struct claude_session {
     struct ao_span_id agent, turn;
     uint64_t start, last;
     uint64_t turn_start, turns;
+    uint64_t worked;             /* latest moment of the main loop's own work */
     bool turn_open, turn_busy;   /* busy: it has an llm or tool span */
     bool prompt_waits;           /* for the next turn */
     uint64_t prompt_time;

@@ -46,21 +46,33 @@ int store_each_session_cost(struct store *store, const char *agent_session_id, c
 
 /* ---- sums ---- */
 
-struct pair {
-    int64_t first;
-    uint64_t second;
-};
+#define PUSD_PER_MUSD INT64_C(1000000)
 
-static int take_pair(void *user, sqlite3_stmt *stmt)
+static int take_costs(void *user, sqlite3_stmt *stmt)
 {
-    struct pair *pair = user;
+    struct history_sum *sum = user;
     struct reader r = {.stmt = stmt};
-    pair->first = read_int(&r);
-    pair->second = read_u64(&r);
+    int64_t musd = read_int(&r), rest = read_int(&r);
+    if (musd < 0 || rest < 0)
+        return AO_ERR_CORRUPT;
+    musd += rest / PUSD_PER_MUSD;
+    rest %= PUSD_PER_MUSD;
+    sum->cost_pusd = musd > (INT64_MAX - rest) / PUSD_PER_MUSD ? INT64_MAX : musd * PUSD_PER_MUSD + rest;
+    sum->tokens = read_u64(&r);
     return r.err;
 }
 
-static int ask(struct store *store, enum store_stmt first, const struct history_query *query, struct pair *ret_pair)
+static int take_spans(void *user, sqlite3_stmt *stmt)
+{
+    struct history_sum *sum = user;
+    struct reader r = {.stmt = stmt};
+    sum->turns = read_u64(&r);
+    sum->tool_calls = read_u64(&r);
+    return r.err;
+}
+
+static int ask(struct store *store, enum store_stmt first, const struct history_query *query, store_row_fn *take,
+               struct history_sum *sum)
 {
     enum store_stmt which = (enum store_stmt)((int)first + (int)query->scope);
     int err = AO_OK;
@@ -74,22 +86,16 @@ static int ask(struct store *store, enum store_stmt first, const struct history_
         bind_trace(&b, &query->trace_id);
         bind_u64(&b, query->start);
     }
-    return store_each_row(store, which, &b, take_pair, ret_pair, "cannot add up what was spent");
+    return store_each_row(store, which, &b, take, sum, "cannot add up what was spent");
 }
 
 int store_sum_history(struct store *store, const struct history_query *query, struct history_sum *ret_sum)
 {
-    struct pair spent = {0, 0}, calls = {0, 0};
-    int err = ask(store, STMT_HISTORY_COSTS, query, &spent);
+    struct history_sum sum = {0};
+    int err = ask(store, STMT_HISTORY_COSTS, query, take_costs, &sum);
     if (!err && query->with_spans)
-        err = ask(store, STMT_HISTORY_SPANS, query, &calls);
-    if (err)
-        return err;
-    *ret_sum = (struct history_sum){
-        .cost_pusd = spent.first,
-        .tokens = spent.second,
-        .turns = calls.first < 0 ? 0 : (uint64_t)calls.first,
-        .tool_calls = calls.second,
-    };
-    return AO_OK;
+        err = ask(store, STMT_HISTORY_SPANS, query, take_spans, &sum);
+    if (!err)
+        *ret_sum = sum;
+    return err;
 }

@@ -45,12 +45,14 @@
 
 /*
  * What runs cost, and how often they turned and called tools: ?1 names whose, ?2 is the asking run's root, ?3 the time
- * from which on, ?4 the asking run's trace and ?5 its start. Runs of one trace share its spans.
+ * from which on, ?4 the asking run's trace and ?5 its start. Runs of one trace share its spans. Money in two parts, so
+ * that no sum overflows; tokens as total() adds them, for the same reason.
  */
 #define HISTORY(scope, whose)                                                                                        \
     [STMT_HISTORY_COSTS + (scope)] =                                                                                 \
-        "SELECT coalesce(sum(c.cost_pusd), 0), coalesce(sum(c.usage_input + c.usage_output + c.usage_cache_read +"   \
-        " c.usage_cache_write), 0) FROM runs r JOIN costs c ON c.trace_id = r.trace_id AND c.root_id IS r.root_id"   \
+        "SELECT coalesce(sum(c.cost_pusd / 1000000), 0), coalesce(sum(c.cost_pusd % 1000000), 0),"                   \
+        " total(c.usage_input) + total(c.usage_output) + total(c.usage_cache_read) + total(c.usage_cache_write)"     \
+        " FROM runs r JOIN costs c ON c.trace_id = r.trace_id AND c.root_id IS r.root_id"                            \
         " WHERE " whose " AND r.root_id IS NOT ?2 AND c.time >= ?3",                                                 \
     [STMT_HISTORY_SPANS + (scope)] =                                                                                 \
         "SELECT coalesce(sum(s.type = 'turn'), 0), coalesce(sum(s.type = 'tool'), 0) FROM spans s"                   \

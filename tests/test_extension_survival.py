@@ -255,6 +255,25 @@ def test_fork():
     assert len({span.id for span in run.spans.values()}) == 3
 
 
+def test_a_fork_with_nothing_but_us_is_no_fork_with_threads():
+    """Python 3.12 and later warn of a fork while other threads run; our own must not be the reason."""
+    code = """
+        import agentobs, os
+        for i in range(20):
+            with agentobs.start_span("before"): pass
+            if i % 2:
+                agentobs.flush()
+            pid = os.fork()
+            if pid == 0:
+                with agentobs.start_span("child"): pass
+                agentobs.flush()
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+    """
+    run = run_agent(code, flags=("-W", "error"))
+    assert len(run.kind("hello")) == 21 and len(run.spans) == 40
+
+
 def test_fork_in_a_thread_and_many_forks_under_load():
     run = run_agent(BUSY + textwrap.dedent("""
         def forks():
@@ -270,7 +289,7 @@ def test_fork_in_a_thread_and_many_forks_under_load():
         for t in threads: t.start()
         for t in threads: t.join()
         stop.set(); thread.join()
-    """), sample=20)
+    """), sample=20, flags=("-W", "ignore"))
     assert len([s for s in run.spans.values() if s.name == "child"]) == 24 * 50
     assert len(run.kind("hello")) == 25
 

@@ -76,7 +76,8 @@ static int fake_submit(struct http *base, const struct http_request *request, ui
     for (size_t i = 0; i < FAKE_IN_FLIGHT_MAX; i++) {
         if (http->flights[i].id)
             continue;
-        http->flights[i] = (struct fake_flight){.id = ++http->last_id, .number = http->count++, .done = done, .user = user};
+        http->flights[i] =
+            (struct fake_flight){.id = ++http->last_id, .number = http->count++, .done = done, .user = user};
         ask(http, &http->flights[i]);
         *ret_id = http->last_id;
         if (++http->in_flight > http->most_in_flight)

@@ -2,8 +2,8 @@
  * fake_http.h - a transport without a network and a clock without time.
  *
  * Requests are answered by a function of the test; the answer comes at the next
- * perform. Waiting moves the clock, by 1 ms when an answer is on its way: a test of backoff takes no time, and nothing depends on the
- * speed of the machine.
+ * perform. Waiting moves the clock, by 1 ms when an answer is on its way: a test
+ * of backoff takes no time, and nothing depends on the speed of the machine.
  */
 #ifndef FAKE_HTTP_H
 #define FAKE_HTTP_H
@@ -28,7 +28,8 @@ struct fake_request {
  * Called when a request is made. Fills the reply (status 0 and an error text are set before; the body is
  * copied); false: no answer, ever.
  */
-typedef bool fake_answer_fn(void *user, const struct fake_request *request, size_t number, struct http_reply *ret_reply);
+typedef bool fake_answer_fn(void *user, const struct fake_request *request, size_t number,
+                            struct http_reply *ret_reply);
 
 struct fake_flight {
     uint64_t id; /* 0: free */

@@ -266,7 +266,8 @@ static void test_errors(void **state)
     span.error_stack = S("at 1\nat 2");
     expect_not(&span, "\"error\":");
     span.failed = true;
-    expect(&span, "\"error\":\"ValueError: boom \\\"x\\\"\\n\\nat 1\\nat 2\",\"metadata\":{\"error.type\":\"ValueError\"");
+    expect(&span, "\"error\":\"ValueError: boom \\\"x\\\"\\n\\nat 1\\nat 2\","
+                  "\"metadata\":{\"error.type\":\"ValueError\"");
     span.error_type = span.error_stack = AO_STR_NONE;
     expect(&span, "\"error\":\"boom \\\"x\\\"\",");
     span.error_message = AO_STR_NONE;

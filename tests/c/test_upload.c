@@ -172,7 +172,8 @@ static bool backend_answer(void *user, const struct fake_request *request, size_
     snprintf(poison, sizeof(poison), "\n%u\n", b->poison);
     if (b->most_rows && rows > b->most_rows)
         reply->status = 413;
-    else if (b->poison && (strstr(request->body, poison) || strncmp(request->body, poison + 1, strlen(poison + 1)) == 0))
+    else if (b->poison &&
+             (strstr(request->body, poison) || strncmp(request->body, poison + 1, strlen(poison + 1)) == 0))
         reply->status = 400;
     else
         backend_take(b, request->body);
