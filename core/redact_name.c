@@ -204,6 +204,12 @@ static bool take_value_quote(struct ao_redact_text *text, size_t *at, struct quo
     return ret_quote->mark == '\'' || ret_quote->level > 0 || !is_json(text);
 }
 
+/* print("Token:", x): the mark behind the name ends a string rather than that it begins a value. */
+static bool closes_name(const struct ao_redact_text *text, size_t behind)
+{
+    return behind == text->len || memchr(" ,;:)]}+.\\\t\n\r", text->ptr[behind], 13);
+}
+
 static void skip_scheme(const struct ao_redact_text *text, size_t *at)
 {
     static const char *const schemes[] = {"bearer ", "basic ", "token ", "digest "};
@@ -225,6 +231,8 @@ bool ao_redact_match_name(struct ao_redact_text *text, size_t at, enum ao_redact
         return false;
     size_t begin = name.end;
     if (!take_joint(text, &begin, &joint) || !take_value_quote(text, &begin, joint.name_quote, &quote))
+        return false;
+    if (quote.mark && joint.name_quote.mark == 0 && closes_name(text, begin))
         return false;
     if (anchor == AO_ANCHOR_AUTHORIZATION)
         skip_scheme(text, &begin);

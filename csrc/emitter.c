@@ -113,9 +113,12 @@ int ao_emitter_start(struct ao_emitter *emitter, const struct ao_record *hello)
     uint64_t pos;
     pthread_mutex_lock(&emitter->lock);
     int err = ao_ring_put(&emitter->ring, hello, true, &pos);
+    /* Open first: the thread may find its output broken, and close, before it is even said to have started. */
+    atomic_store_explicit(&emitter->state, AO_EMITTER_OPEN, memory_order_release);
     if (!err)
         err = start_thread(emitter);
-    atomic_store_explicit(&emitter->state, err ? AO_EMITTER_CLOSED : AO_EMITTER_OPEN, memory_order_release);
+    if (err)
+        atomic_store_explicit(&emitter->state, AO_EMITTER_CLOSED, memory_order_release);
     pthread_mutex_unlock(&emitter->lock);
     if (err && emitter->config.say)
         emitter->config.say("cannot start its writer thread", ENOMEM);

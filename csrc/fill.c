@@ -115,19 +115,31 @@ static bool fill_PUSD(struct ao_state *state, struct ao_fill *fill, PyObject *va
     return err == AO_OK;
 }
 
+/* New reference, NULL without exception. */
+static PyObject *look_up(PyObject *fields, const char *name)
+{
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *value = key ? PyDict_GetItemWithError(fields, key) : NULL;
+    Py_XINCREF(value);
+    Py_XDECREF(key);
+    ao_py_swallow();
+    return value;
+}
+
 void ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fields, struct ao_record *record)
 {
     const unsigned kind_bit = 1u << record->kind;
     PyObject *value;
 #define FILL_FIELD(ftype, member, key, kinds, max, meaning)                        \
     if ((kinds) & kind_bit) {                                                      \
-        value = PyDict_GetItemString(fields, key);                                 \
+        value = look_up(fields, key);                                              \
         if (value && value != Py_None) {                                           \
-            Py_INCREF(value);                                                      \
             ao_field_##ftype got;                                                  \
             if (fill_##ftype(state, fill, value, &got))                            \
                 AO_SET(record, member, got);                                       \
             fill->strings[fill->string_count++] = value;                           \
+        } else {                                                                   \
+            Py_XDECREF(value);                                                     \
         }                                                                          \
     }
     AO_RECORD_FIELDS(FILL_FIELD)

@@ -192,7 +192,7 @@ static int fill_cost_item(struct assembly *a, const struct ao_bill_item *item, s
         .cache_write_1h_pusd = item->cost.cache_write_1h,
         .web_search_pusd = item->cost.web_search,
     };
-    if (item->span_count)
+    if (item->span_count && assembly_find(a, &item->span_ids[0]))
         out->span_id = item->span_ids[0];
     usage_to_span(&item->usage, item->provisional, &out->usage);
     err = assembly_keep(a, &out->kind, item->kind == AO_ITEM_REQUEST ? AO_STR("request") : AO_STR("unattributed"));

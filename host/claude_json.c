@@ -333,6 +333,8 @@ void claude_add_members(struct ao_jw *w, yyjson_val *object, const char *const *
     struct ao_buf scratch;
     size_t index, count, added = 0;
     yyjson_val *key, *value;
+    if (!yyjson_is_obj(object))
+        return;
     ao_buf_init(&scratch, AO_DIALECT_LINE_MAX * 2u);
     yyjson_obj_foreach(object, index, count, key, value)
     {

@@ -268,6 +268,8 @@ void claude_turn_close(struct claude_tree *tree, struct claude_session *session,
     bool waiting = session->main->open_tools != CLAUDE_NONE;
     if (!session->turn_open)
         return;
+    if (time < session->turn_start)
+        time = session->turn_start;
     if (session->prompt_waits && !session->turn_busy)
         adopt_prompt(tree, session);
     claude_llm_close(tree, session->main, outcome && outcome->unfinished);

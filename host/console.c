@@ -41,7 +41,9 @@ static unsigned terminal_width(int fd)
     unsigned width = 0;
     if (fd >= 0 && ioctl(fd, TIOCGWINSZ, &size) == 0)
         width = size.ws_col;
-    for (; !width && columns && *columns >= '0' && *columns <= '9' && width < WIDTH_MAX; columns++)
+    if (width)
+        columns = NULL;
+    for (; columns && *columns >= '0' && *columns <= '9' && width < WIDTH_MAX; columns++)
         width = width * 10 + (unsigned)(*columns - '0');
     if (!width)
         return WIDTH_DEFAULT;

@@ -20,7 +20,7 @@ int price_fail(struct price_reader *r, const char *format, ...)
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
     r->err = AO_ERR_SYNTAX;
-    r->error = text_format("price table %s: %s: %s", r->name, r->path, what);
+    r->error = text_format("%s %s: %s: %s", r->what ? r->what : "price table", r->name, r->path, what);
     if (!r->error)
         r->err = AO_ERR_NOMEM;
     return r->err;
@@ -86,7 +86,7 @@ yyjson_doc *price_read_json(struct price_reader *r, struct ao_str json)
     const yyjson_alc alc = {json_malloc, json_realloc, json_free, NULL};
     yyjson_read_err err;
     yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)(json.len ? json.ptr : " "), json.len ? json.len : 1,
-                                       YYJSON_READ_NOFLAG, &alc, &err);
+                                       r->raw_numbers ? YYJSON_READ_NUMBER_AS_RAW : YYJSON_READ_NOFLAG, &alc, &err);
     if (!doc && err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         price_no_memory(r);
     else if (!doc)

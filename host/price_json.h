@@ -1,6 +1,7 @@
 /*
- * price_json.h - strict reading of price files: every key known, every number
- * exact, the first failure told with its place. Private to price_table.c.
+ * price_json.h - strict reading of the JSON files that people write for us (price
+ * tables, limits): every key known, every number exact, the first failure told
+ * with its place.
  */
 #ifndef AO_HOST_PRICE_JSON_H
 #define AO_HOST_PRICE_JSON_H
@@ -13,6 +14,8 @@
 /* What one parse needs: the table's name and where in it we are. Start with path "$". */
 struct price_reader {
     const char *name;
+    const char *what; /* "limits file"; NULL: "price table" */
+    bool raw_numbers; /* numbers are handed on as they were written */
     char path[256];
     char *error; /* the first failure as a sentence; owned; NULL when memory was short */
     int err;     /* 0, AO_ERR_SYNTAX or AO_ERR_NOMEM; every function here returns it */

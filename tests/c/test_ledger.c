@@ -199,6 +199,20 @@ static void iterations_that_lag_are_made_up_from_the_response(void **state)
     ao_bill_release(&bill);
 }
 
+static void iterations_are_served_as_their_response_was(void **state)
+{
+    (void)state;
+    struct ao_record r = usage_request("m", SONNET, 1000, 0);
+    AO_SET(&r, inference_geo, AO_STR("us"));
+    AO_SET(&r, iterations,
+           AO_STR("[{\"type\":\"message\",\"input_tokens\":1000},{\"type\":\"compaction\",\"input_tokens\":2000}]"));
+    add_usage(r);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.0099));
+    assert_int_equal(bill.items[0].cost.rules, AO_COST_GEO);
+    ao_bill_release(&bill);
+}
+
 static void the_long_tier_is_decided_request_by_request(void **state)
 {
     (void)state;
@@ -308,6 +322,7 @@ int main(void)
         TEST(records_that_say_nothing_are_refused),
         TEST(each_iteration_is_billed_at_its_own_model),
         TEST(iterations_that_lag_are_made_up_from_the_response),
+        TEST(iterations_are_served_as_their_response_was),
         TEST(the_long_tier_is_decided_request_by_request),
         TEST(an_unknown_model_makes_the_total_unknown),
         TEST(bounds_are_counted_and_make_the_total_unknown),

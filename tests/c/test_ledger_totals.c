@@ -275,6 +275,88 @@ static void when_only_an_amount_is_left_it_is_taken(void **state)
     ao_bill_release(&bill);
 }
 
+static void an_amount_alone_tells_of_a_new_process_too(void **state)
+{
+    (void)state;
+    add_usage(usage_total(USD(0.02), NULL));
+    add_usage(usage_total(USD(0.01), NULL));
+    add_usage(usage_total(USD(0.03), NULL));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.reported_pusd, USD(0.05));
+    ao_bill_release(&bill);
+}
+
+static void a_total_covers_its_own_session_only(void **state)
+{
+    (void)state;
+    struct ao_record other = usage_request("m1", SONNET, 1000, 0);
+    AO_SET(&other, session_id, AO_STR("a"));
+    add_usage(other);
+    struct ao_record total = usage_total(USD(0.006), TOTAL(2000, 0, 0.006));
+    AO_SET(&total, session_id, AO_STR("b"));
+    add_usage(total);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.009));
+    ao_bill_release(&bill);
+    /* A request that names no session belongs to whatever total comes next. */
+    add_usage(usage_request("m2", SONNET, 500, 0));
+    AO_SET(&total, model_usage, AO_STR(TOTAL(2500, 0, 0.0075)));
+    AO_SET(&total, total_cost_usd, USD(0.0075));
+    add_usage(total);
+    bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.0105));
+    ao_bill_release(&bill);
+}
+
+static void a_placeholder_gives_way_to_the_totals(void **state)
+{
+    (void)state;
+    struct ao_record line = usage_request("m1", SONNET, 1000, 8);
+    AO_SET(&line, provisional, true);
+    AO_SET(&line, thinking_tokens, 6);
+    add_usage(line);
+    add_usage(usage_request("m2", SONNET, 0, 10));
+    add_usage(usage_total(USD(0.003165), TOTAL(1000, 11, 0.003165)));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.items[0].usage.output, 1);
+    assert_int_equal(bill.items[0].usage.thinking, 1);
+    assert_int_equal(bill.cost.total, USD(0.003165));
+    assert_int_equal(bill.models[0].notes, 0);
+    ao_bill_release(&bill);
+}
+
+static void turns_tell_the_split_of_the_main_loop(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 2; turn++) {
+        struct ao_record total = usage_total(
+            -1, turn ? "{\"" SONNET "\":{\"inputTokens\":20,\"cacheCreationInputTokens\":1500},"
+                       "\"" HAIKU "\":{\"inputTokens\":5,\"cacheCreationInputTokens\":9}}"
+                     : "{\"" SONNET "\":{\"inputTokens\":10,\"cacheCreationInputTokens\":1000}}");
+        AO_SET(&total, turn_usage,
+               AO_STR("{\"input_tokens\":10,\"cache_creation_input_tokens\":500,"
+                      "\"cache_creation\":{\"ephemeral_1h_input_tokens\":400,\"ephemeral_5m_input_tokens\":100}}"));
+        add_usage(total);
+    }
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(find_model(&bill, SONNET)->usage.cache_write_1h, 800);
+    assert_int_equal(find_model(&bill, SONNET)->usage.cache_write_5m, 700);
+    assert_int_equal(find_model(&bill, HAIKU)->usage.cache_write_1h, 0);
+    ao_bill_release(&bill);
+}
+
+static void requests_not_seen_may_have_been_long(void **state)
+{
+    (void)state;
+    /* 90000 tokens at 0.1 and 110000 at 0.5: no single way of serving 200000 tokens costs that. */
+    add_usage(usage_total(USD(0.064), "{\"us.anthropic.claude-haiku-5-5\":{\"inputTokens\":200000,\"costUSD\":0.064}}"));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.models[0].basis, AO_BASIS_REPORTED);
+    assert_int_equal(bill.cost.total, USD(0.0704)); /* with the premium that the agent leaves out */
+    assert_int_equal(bill.reported_pusd, USD(0.064));
+    ao_bill_release(&bill);
+}
+
 static void malformed_figures_are_refused_and_the_rest_is_kept(void **state)
 {
     static const struct {
@@ -319,6 +401,11 @@ int main(void)
         TEST(a_missing_split_is_solved_from_the_amount),
         TEST(old_totals_name_no_model),
         TEST(when_only_an_amount_is_left_it_is_taken),
+        TEST(an_amount_alone_tells_of_a_new_process_too),
+        TEST(a_total_covers_its_own_session_only),
+        TEST(a_placeholder_gives_way_to_the_totals),
+        TEST(turns_tell_the_split_of_the_main_loop),
+        TEST(requests_not_seen_may_have_been_long),
         TEST(malformed_figures_are_refused_and_the_rest_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,7 +138,7 @@ static void harmless_text_is_left(void **state)
         "{\"token\":\"Hello\",\"logprob\":-0.1}", "{\"password\":null,\"secret\":{\"a\":1},\"token\":[1],\"api_key\":12345}",
         "{\"type\":\"password\",\"x\":1}", "[\"password\",\"token\"]", "[\"password=\",\"next\"]", "{\"a\":\"secret:\",\"b\":\"x\"}",
         "The password: please type it. A token is a word, a key opens a door: here.", "def f(token: str, password: Optional[str])",
-        "password = getpass()", "token=None, api_key=${API_KEY}", "http://host:8080/path@x", "https://user@host/x", "a://:@b",
+        "password = getpass()", "print(\"Token:\", t, \"secret: \" + s, \"password=\")", "{\"a\":\"log(\\\"Token:\\\", t.token)\\nf(\\\"b\\\")\"}", "token=None, api_key=${API_KEY}", "http://host:8080/path@x", "https://user@host/x", "a://:@b",
         "Basic understanding of responsibilities", "the bearer responsibilities-of-a-long-word", "eyJhbGciOiJIUzI1NiJ9",
         "password_hash=3", "tokens: 123456", "keyboard: abc123", "monkey=abc123", "AKIA123", "C:\\new\\path", "pk-lf-" HEX32,
         "-------------------------------------------------- begin", "password", "password=", "\"password\":\"\"", "password:\\",

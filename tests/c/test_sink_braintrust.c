@@ -522,7 +522,8 @@ static void test_a_large_row_takes_the_detour_where_there_is_one(void **state)
     char expected[512];
     snprintf(expected, sizeof(expected),
              "{\"content_type\":\"application/json\",\"size_bytes\":%zu,\"rows\":[{\"object_ids\":"
-             "{\"project_id\":\"" PROJECT "\",\"log_id\":\"g\"},\"has_comment\":false,\"is_delete\":false,\"input_row\":{\"byte_size\":%zu}}]}",
+             "{\"project_id\":\"" PROJECT "\",\"log_id\":\"g\"},"
+             "\"has_comment\":false,\"is_delete\":false,\"input_row\":{\"byte_size\":%zu}}]}",
              put->body_len, put->body_len - strlen("{\"rows\":[],\"api_version\":2}"));
     assert_string_equal(w->http.requests[5].body, expected);
     snprintf(expected, sizeof(expected),
