@@ -42,7 +42,7 @@
     X("AGENTOBS_STREAM_KEY",     "", "32 hex digits from the host: switches recording on; taken out of the environment at import") \
     X("AGENTOBS",                "", "1 records without a key, 0 switches recording off whatever else is set") \
     X("AGENTOBS_CONTENT",        "full", "what of inputs and outputs is recorded: full, truncated:N (N characters a string), none") \
-    X("AGENTOBS_REDACT_PATTERNS", "", "further things to mask: literal prefixes separated by blanks, each with the run of token characters behind it") \
+    X("AGENTOBS_REDACT_PATTERNS", "", "further secrets to mask: words separated by blanks; each is masked with the letters, digits and -_.+/= behind it") \
     X("TRACEPARENT",             "", "W3C trace context of the run") \
     X("TRACESTATE",              "", "W3C tracestate") \
     X("BAGGAGE",                 "", "W3C baggage") \

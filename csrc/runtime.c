@@ -172,7 +172,11 @@ static void set_up(void)
         .ring_bytes = (size_t)runtime.config.ring_bytes,
         .tick_ns = runtime.config.tick_ms * 1000000u,
         .say = say_broken,
+        .mask = runtime.config.redact ? ao_mask_record : NULL,
+        .mask_user = &runtime.mask,
     };
+    if (!ao_mask_init(&runtime.mask, runtime.config.patterns))
+        ao_say("AGENTOBS_REDACT_PATTERNS", "holds a word that cannot be masked; all of it is ignored");
     if (ao_emitter_init(&runtime.emitter, &config, &runtime.clock) || read_context(&runtime))
         return;
     runtime_ready = pthread_atfork(before_fork, NULL, in_child) == 0;

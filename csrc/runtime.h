@@ -12,12 +12,14 @@
 #include "csrc/clock.h"
 #include "csrc/config.h"
 #include "csrc/emitter.h"
+#include "csrc/mask.h"
 
 struct ao_runtime {
     struct ao_config config;
     struct ao_clock clock;
     struct ao_context context; /* what the environment said, or a new root */
     struct ao_emitter emitter;
+    struct ao_mask mask;
     bool sampled;              /* spans of the incoming trace are to be recorded */
 };
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MARKERS = re.compile(r"(?P<begin>^.*begin: commands.*\n)(?P<body>.*?)(?P<end>^.*end: commands.*$)", re.M | re.S)
+MARKERS = re.compile(r"^[^\n]*begin: commands[^\n]*\n(?P<body>.*?)^[^\n]*end: commands", re.M | re.S)
 OPTION = re.compile(r"  (?:(-\w), |    )(--[\w-]+)(?: (\S+))?(?:\n +|  +)(.+)", re.S)
 
 

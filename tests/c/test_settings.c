@@ -41,7 +41,7 @@ static void nothing_given_is_fine(void **state)
     accept(&(struct settings_options){.store = NULL}, &settings);
     assert_string_equal(settings.store_path, "/some/where/agentobs/agentobs.db");
     assert_int_equal(settings.e2b_vcpus, 0);
-    assert_true(settings.prices.price_count > 10);
+    assert_true(settings.prices.row_count > 10);
     settings_release(&settings);
     settings_release(&settings);
 }
