@@ -39,6 +39,7 @@ void ao_ledger_free(struct ao_ledger *ledger)
     ao_free(ledger->models);
     ao_free(ledger->sessions);
     ao_free(ledger->segments);
+    ao_free(ledger->earlier);
     ao_free(ledger);
 }
 
@@ -58,7 +59,7 @@ static int grow(void **array, size_t *cap, size_t count, size_t size, size_t max
     return AO_OK;
 }
 
-static int intern_model(struct ao_ledger *ledger, struct ao_str id, size_t *ret_index)
+int ledger_intern_model(struct ao_ledger *ledger, struct ao_str id, size_t *ret_index)
 {
     for (size_t i = 0; i < ledger->model_count; i++)
         if (ao_str_eq_c(id, ledger->models[i])) {
@@ -78,7 +79,7 @@ static int intern_model(struct ao_ledger *ledger, struct ao_str id, size_t *ret_
     return AO_OK;
 }
 
-static int intern_session(struct ao_ledger *ledger, struct ao_str id, size_t *ret_index)
+int ledger_intern_session(struct ao_ledger *ledger, struct ao_str id, size_t *ret_index)
 {
     for (size_t i = ledger->session_count; i > 0; i--)
         if (ao_str_eq_c(id, ledger->sessions[i - 1].id)) {
@@ -87,7 +88,7 @@ static int intern_session(struct ao_ledger *ledger, struct ao_str id, size_t *re
         }
     /* "" is index 0, whatever comes first. */
     if (ledger->session_count == 0 && id.len > 0) {
-        int err = intern_session(ledger, AO_STR(""), ret_index);
+        int err = ledger_intern_session(ledger, AO_STR(""), ret_index);
         if (err)
             return err;
     }
@@ -169,9 +170,9 @@ static int new_entry(struct ao_ledger *ledger, const struct ao_record *record, s
 {
     struct ledger_entry entry = {.segment = LEDGER_NONE, .by_span = by_span};
     entry.time = AO_HAS(record, time) ? record->time : 0;
-    int err = intern_model(ledger, record->model, &entry.model);
+    int err = ledger_intern_model(ledger, record->model, &entry.model);
     if (!err)
-        err = intern_session(ledger, AO_HAS(record, session_id) ? record->session_id : AO_STR(""), &entry.session);
+        err = ledger_intern_session(ledger, AO_HAS(record, session_id) ? record->session_id : AO_STR(""), &entry.session);
     if (!err)
         err = slots_reserve(ledger);
     if (err)
@@ -234,12 +235,12 @@ static int intern_json_model(struct ao_ledger *ledger, struct ao_str text, bool 
     if (text.len > AO_NAME_MAX)
         return AO_ERR_LIMIT;
     if (!escaped)
-        return intern_model(ledger, text, ret_index);
+        return ledger_intern_model(ledger, text, ret_index);
     struct ao_buf plain;
     ao_buf_init(&plain, AO_NAME_MAX);
     int err = ao_json_unescape(text, &plain);
     if (!err)
-        err = intern_model(ledger, ao_buf_str(&plain), ret_index);
+        err = ledger_intern_model(ledger, ao_buf_str(&plain), ret_index);
     ao_buf_release(&plain);
     return err;
 }
@@ -535,7 +536,7 @@ static int add_total(struct ao_ledger *ledger, const struct ao_record *record)
     struct ledger_segment now = {.time = AO_HAS(record, time) ? record->time : 0};
     struct ledger_usage_json turn;
     int malformed = AO_OK;
-    int err = intern_session(ledger, AO_HAS(record, session_id) ? record->session_id : AO_STR(""), &now.session);
+    int err = ledger_intern_session(ledger, AO_HAS(record, session_id) ? record->session_id : AO_STR(""), &now.session);
     if (err)
         return err;
     if (AO_HAS(record, total_cost_usd) && record->total_cost_usd >= 0) {

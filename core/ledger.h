@@ -40,6 +40,14 @@ void ao_ledger_free(struct ao_ledger *ledger);      /* accepts NULL */
  */
 int ao_ledger_add(struct ao_ledger *ledger, const struct ao_record *record);
 
+/*
+ * What earlier processes of a session were billed, oldest first, all of a session in a row. A resumed session goes
+ * on counting: where its first totals hold that beyond the requests of this run, they are billed from there on.
+ * cost_pusd < 0: unknown. AO_ERR_NOMEM, AO_ERR_LIMIT.
+ */
+int ao_ledger_add_earlier(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
+                          const struct ao_usage *usage, int64_t cost_pusd);
+
 /* How a figure came about. */
 enum ao_basis {
     AO_BASIS_COMPUTED,   /* from the usage of each request, by our table */
@@ -105,6 +113,7 @@ struct ao_bill {
     bool has_reported;
     int64_t reported_pusd;        /* total_cost_usd, sum of segments and sessions */
     uint64_t lost;                /* records refused by a bound or for want of memory */
+    int64_t earlier_pusd;         /* taken off the totals, reported_pusd too: billed to earlier processes */
 };
 
 /*

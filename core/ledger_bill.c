@@ -74,6 +74,12 @@ static size_t group_slot(const struct bill_work *work, size_t segment, size_t ke
     return at;
 }
 
+size_t bill_find_group(const struct bill_work *work, size_t segment, size_t key)
+{
+    size_t at = group_slot(work, segment, key);
+    return work->group_slots[at] ? work->group_slots[at] - 1 : LEDGER_NONE;
+}
+
 /* Room for all of them was made beforehand. */
 static size_t get_group(struct bill_work *work, size_t segment, size_t key)
 {
@@ -498,6 +504,9 @@ static void add_totals(const struct bill_work *work, struct ao_bill *bill)
             bill->reported_pusd += segment->cost;
         }
     }
+    bill->earlier_pusd = work->earlier_pusd;
+    bill->has_reported = bill->has_reported && !work->earlier_unknown;
+    bill->reported_pusd -= work->earlier_pusd < bill->reported_pusd ? work->earlier_pusd : bill->reported_pusd;
 }
 
 int ao_ledger_settle(const struct ao_ledger *ledger, const struct ao_price_table *table, struct ao_bill *ret_bill)
@@ -513,6 +522,9 @@ int ao_ledger_settle(const struct ao_ledger *ledger, const struct ao_price_table
         goto done;
     for (size_t i = 0; i < ledger->entry_count; i++)
         add_entry(&work, &ledger->entries[i]);
+    err = bill_less_earlier(&work);
+    if (err)
+        goto done;
     for (size_t i = 0; i < work.group_count; i++) {
         bill_remainder(&work, i);
         bill_explain(&work, i);

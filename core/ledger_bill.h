@@ -61,6 +61,8 @@ struct bill_work {
     struct ao_bill_item *items;
     struct bill_extra *extras;
     size_t item_count, item_cap;
+    int64_t earlier_pusd; /* taken off the totals */
+    bool earlier_unknown; /* and what had no known cost */
 };
 
 /* How an agent's own figure may deviate: it ignores batch and regional premium, the 1-hour rate, long prompts. */
@@ -77,6 +79,11 @@ unsigned bill_mode(const struct ao_usage *usage, const struct ao_cost *cost);
 /* Room for it was reserved: one remainder for each group. */
 struct ao_bill_item *bill_push(struct bill_work *work, size_t group);
 
+/* LEDGER_NONE when the segment has no such group. */
+size_t bill_find_group(const struct bill_work *work, size_t segment, size_t key);
+
+/* Takes off the totals what earlier processes of their session were billed. AO_ERR_NOMEM. */
+int bill_less_earlier(struct bill_work *work);
 /* Books what the group's totals hold beyond its requests. */
 void bill_remainder(struct bill_work *work, size_t group);
 /* Compares with what was reported; sets the group's notes. */

@@ -63,6 +63,13 @@ struct ledger_session {
     size_t segment; /* the current one */
 };
 
+/* What an earlier process of a session was billed. */
+struct ledger_earlier {
+    size_t session, model;
+    struct ao_usage usage;
+    int64_t cost; /* negative: unknown */
+};
+
 struct ao_ledger {
     struct ledger_entry *entries;
     size_t entry_count, entry_cap;
@@ -75,8 +82,14 @@ struct ao_ledger {
     size_t session_count, session_cap;
     struct ledger_segment *segments;
     size_t segment_count, segment_cap;
+    struct ledger_earlier *earlier; /* those of a session stand together, oldest first */
+    size_t earlier_count, earlier_cap;
     uint64_t lost;
 };
+
+/* The index of an id, which is added when it is new. AO_ERR_NOMEM, AO_ERR_LIMIT. */
+int ledger_intern_model(struct ao_ledger *ledger, struct ao_str id, size_t *ret_index);
+int ledger_intern_session(struct ao_ledger *ledger, struct ao_str id, size_t *ret_index);
 
 /* What is known of a response by now: finals first, snapshots where there is nothing else. */
 struct ao_usage ledger_entry_usage(const struct ledger_entry *entry);

@@ -61,6 +61,9 @@ struct decoding {
 static unsigned find_field(const struct decoding *d, struct ao_str key)
 {
     unsigned i = d->expected;
+    /* In every record, and fields they are not: not worth a search through all. */
+    if (ao_str_eq(key, AO_STR("kind")) || ao_str_eq(key, AO_STR("@agentobs")))
+        return AO_FIELD_COUNT;
     for (unsigned tried = 0; tried < AO_FIELD_COUNT; tried++) {
         if (i >= AO_FIELD_COUNT)
             i = 0;

@@ -64,7 +64,7 @@ static bool fill_raw(struct ao_state *state, struct ao_fill *fill, PyObject *val
         return false;
     struct ao_buf *raw = &fill->raw[fill->raw_count++];
     ao_buf_init(raw, AO_RECORD_MAX);
-    if (!ao_state_convert(state, raw, value, AO_USE_DATA) || (first && raw->data[0] != first))
+    if (!ao_state_convert(state, raw, value, fill->use) || (first && raw->data[0] != first))
         return false;
     *ret_value = ao_buf_str(raw);
     return true;
@@ -129,6 +129,7 @@ static PyObject *look_up(PyObject *fields, const char *name)
 void ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fields, struct ao_record *record)
 {
     const unsigned kind_bit = 1u << record->kind;
+    fill->use = record->kind == AO_KIND_EVENT ? AO_USE_EVENT_ATTRIBUTE : AO_USE_DATA;
     PyObject *value;
 #define FILL_FIELD(ftype, member, key, kinds, max, meaning)                        \
     if ((kinds) & kind_bit) {                                                      \

@@ -15,6 +15,7 @@ struct ao_fill {
     struct ao_texts texts;
     PyObject *strings[2 * AO_FIELD_COUNT]; /* str() of what was no str */
     unsigned string_count;
+    enum ao_use use; /* of the raw values */
     struct ao_buf raw[AO_FILL_RAW_MAX];
     unsigned raw_count;
 };

@@ -16,7 +16,7 @@ struct ao_state *ao_state_of(PyObject *module)
     static PyObject *mod_##function(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) \
     {                                                                                                          \
         static const struct ao_span_form form = {__VA_ARGS__};                                                 \
-        return ao_span_start(ao_state_of(module), &form, args, nargs, kwnames);                                \
+        return ao_span_start(ao_state_of(module), &form, args, nargs, kwnames, NULL);                          \
     }
 
 FORM(start_span, .positional = {AO_KW_name}, .positional_count = 1)
@@ -25,6 +25,28 @@ FORM(turn, .type = "turn", .name = "turn", .positional = {AO_KW_name, AO_KW_inpu
 FORM(llm, .type = "llm", .name = "llm", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
 FORM(tool, .type = "tool", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2, .takes_id = true)
 FORM(human_wait, .type = "human_wait", .name = "human_wait", .positional = {AO_KW_reason}, .positional_count = 1)
+
+/* _start_with_ids((trace_id, span_id, parent_id) as bytes, name, ...): a span of another library. */
+static PyObject *mod_start_with_ids(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const struct ao_span_form form = {.positional = {AO_KW_name}, .positional_count = 1};
+    struct ao_span_ids ids;
+    const char *trace;
+    const char *span;
+    const char *parent;
+    Py_ssize_t trace_len;
+    Py_ssize_t span_len;
+    Py_ssize_t parent_len;
+    if (nargs < 1 || !PyTuple_Check(args[0]) ||
+        !PyArg_ParseTuple(args[0], "y#y#y#", &trace, &trace_len, &span, &span_len, &parent, &parent_len))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "ids expected");
+    if (trace_len != 16 || span_len != 8 || parent_len != 8)
+        return PyErr_Format(PyExc_TypeError, "ids of 16, 8 and 8 bytes expected");
+    memcpy(ids.trace_id.bytes, trace, 16);
+    memcpy(ids.span_id.bytes, span, 8);
+    memcpy(ids.parent_id.bytes, parent, 8);
+    return ao_span_start(ao_state_of(module), &form, args + 1, nargs - 1, kwnames, &ids);
+}
 
 static PyObject *mod_current_span(PyObject *module, PyObject *noargs)
 {
@@ -322,6 +344,7 @@ static PyMethodDef module_methods[] = {
      "stats($module, /)\n--\n\nCounts of this process: recorded, dropped, truncated, bytes, writes, write_time "
      "(seconds\nspent in write(2), none of them the agent's), pending_bytes, error (errno that ended recording, or 0)."},
     {"enabled", mod_enabled, METH_NOARGS, "enabled($module, /)\n--\n\nWhether this process records."},
+    {"_start_with_ids", FAST(mod_start_with_ids), SPAN_FLAGS, NULL},
     {"_record", mod_record, METH_VARARGS, NULL},
     {"_atexit", mod_atexit, METH_NOARGS, NULL},
     {"_incoming", mod_incoming, METH_NOARGS, NULL},

@@ -403,8 +403,18 @@ static void begin_recording(struct ao_span *span, const struct call *call)
     ao_span_put_start(span, now);
 }
 
+/* Ids that somebody else has given: OpenTelemetry's. */
+static void take_ids(struct ao_span *span, const struct ao_span_ids *ids)
+{
+    span->trace_id = ids->trace_id;
+    span->span_id = ids->span_id;
+    span->parent_id = ids->parent_id;
+    span->sampled = true;
+    span->foreign = !ao_trace_id_eq(&span->trace_id, &span->state->runtime->context.trace_id);
+}
+
 PyObject *ao_span_start(struct ao_state *state, const struct ao_span_form *form, PyObject *const *args,
-                        Py_ssize_t nargs, PyObject *kwnames)
+                        Py_ssize_t nargs, PyObject *kwnames, const struct ao_span_ids *ids)
 {
     struct call call;
     if (!state->runtime || !ao_runtime_active(state->runtime))
@@ -414,8 +424,12 @@ PyObject *ao_span_start(struct ao_state *state, const struct ao_span_form *form,
     struct ao_span *span = span_new(state);
     if (!span)
         return Py_NewRef((PyObject *)state->noop);
-    find_parent(span, call.kw[AO_KW_parent]);
-    span->span_id = ao_runtime_span_id(state->runtime);
+    if (ids) {
+        take_ids(span, ids);
+    } else {
+        find_parent(span, call.kw[AO_KW_parent]);
+        span->span_id = ao_runtime_span_id(state->runtime);
+    }
     if (span->sampled && ao_state_ready(state)) {
         name_span(span, form, &call);
         begin_recording(span, &call);

@@ -69,12 +69,19 @@ struct ao_span_form {
     bool takes_id; /* keyword `id` is the tool call's */
 };
 
+struct ao_span_ids {
+    struct ao_trace_id trace_id;
+    struct ao_span_id span_id;
+    struct ao_span_id parent_id; /* zero for a root */
+};
+
 /*
  * Starts a span: vectorcall arguments as the forms describe. New reference, the
  * shared no-op span when nothing is recorded. NULL only for a wrong call (TypeError).
+ * `ids` are another library's, or NULL.
  */
 PyObject *ao_span_start(struct ao_state *state, const struct ao_span_form *form, PyObject *const *args,
-                        Py_ssize_t nargs, PyObject *kwnames);
+                        Py_ssize_t nargs, PyObject *kwnames, const struct ao_span_ids *ids);
 
 /* The current span, new reference, or NULL without exception. */
 struct ao_span *ao_span_current(struct ao_state *state);

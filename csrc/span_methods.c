@@ -461,7 +461,7 @@ PyMethodDef ao_span_methods[] = {
      "export($self, /)\n--\n\nThe span's identity as a traceparent string, good as `parent=` of another span."},
     {"log", FAST(span_log), METH_VARARGS | METH_KEYWORDS,
      "log($self, /, *, input=None, output=None, expected=None, error=None, tags=None, scores=None,\n    metadata=None, "
-     "metrics=None)\n--\n\nSets any of these, as Braintrust's users know it. metadata and metrics are merged."},
+     "metrics=None, **more)\n--\n\nSets any of these, as Braintrust's users know it. metadata and metrics are merged; whatever else is given goes to the metadata."},
     {"add_event", FAST(span_add_event), METH_VARARGS | METH_KEYWORDS,
      "add_event($self, /, name, attributes=None, timestamp=None)\n--\n\nRecords a moment inside the span. timestamp as "
      "end_time of end()."},

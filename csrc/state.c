@@ -57,9 +57,10 @@ void ao_state_converter(struct ao_state *state, struct ao_convert *convert, stru
     convert->chars_max = config->value_bytes;
     if (use == AO_USE_ATTRIBUTE)
         convert->chars_max = config->span_attribute_bytes;
-    else if (use == AO_USE_EVENT_ATTRIBUTE)
+    else if (use == AO_USE_EVENT_ATTRIBUTE) {
         convert->chars_max = config->attribute_bytes;
-    else if (use == AO_USE_CONTENT && config->content == AO_CONTENT_TRUNCATED)
+        convert->items_max = config->event_attribute_count;
+    } else if (use == AO_USE_CONTENT && config->content == AO_CONTENT_TRUNCATED)
         convert->chars_max = config->content_chars;
 }
 

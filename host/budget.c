@@ -11,23 +11,20 @@ __extension__ typedef unsigned __int128 wide;
 
 /* ---- life ---- */
 
-int budget_init(struct budget *budget, struct budget_limits *limits)
+int budget_init(struct budget *budget, const struct budget_limits *limits)
 {
-    *budget = (struct budget){.crossed = SIZE_MAX};
+    *budget = (struct budget){.limits = limits, .crossed = SIZE_MAX};
     budget->states = ao_calloc(limits->count + 1, sizeof(*budget->states));
     if (!budget->states)
         return AO_ERR_NOMEM;
-    budget->limits = *limits;
-    *limits = (struct budget_limits){NULL, 0};
-    for (size_t i = 0; i < budget->limits.count; i++)
-        budget->states[i].limit = &budget->limits.limits[i];
+    for (size_t i = 0; i < budget->limits->count; i++)
+        budget->states[i].limit = &budget->limits->limits[i];
     (void)budget_name(budget, BUDGET_PER_RUN, NULL);
     return AO_OK;
 }
 
 void budget_release(struct budget *budget)
 {
-    budget_limits_release(&budget->limits);
     ao_free(budget->states);
     for (size_t i = 0; i < BUDGET_PER_COUNT; i++)
         ao_free(budget->names[i]);
@@ -48,8 +45,8 @@ static bool is_for(const struct budget *budget, const struct budget_limit *limit
 static bool is_overruled(const struct budget *budget, const struct budget_limit *limit)
 {
     const char *name = budget->names[limit->per];
-    for (size_t i = 0; !limit->name && name && i < budget->limits.count; i++) {
-        const struct budget_limit *other = &budget->limits.limits[i];
+    for (size_t i = 0; !limit->name && name && i < budget->limits->count; i++) {
+        const struct budget_limit *other = &budget->limits->limits[i];
         if (other->kind == limit->kind && other->per == limit->per && other->over == limit->over && other->name &&
             strcmp(other->name, name) == 0)
             return true;
@@ -61,7 +58,7 @@ static bool choose(struct budget *budget)
 {
     bool changed = false;
     budget->money = budget->history = false;
-    for (size_t i = 0; i < budget->limits.count; i++) {
+    for (size_t i = 0; i < budget->limits->count; i++) {
         struct budget_state *state = &budget->states[i];
         bool applies = is_for(budget, state->limit) && !is_overruled(budget, state->limit);
         changed |= applies != state->applies;
@@ -87,8 +84,8 @@ bool budget_name(struct budget *budget, enum budget_per per, const char *name)
 
 bool budget_limits_cost(const struct budget *budget)
 {
-    for (size_t i = 0; i < budget->limits.count; i++)
-        if (budget->states[i].applies && budget->limits.limits[i].kind == BUDGET_COST)
+    for (size_t i = 0; i < budget->limits->count; i++)
+        if (budget->states[i].applies && budget->limits->limits[i].kind == BUDGET_COST)
             return true;
     return false;
 }
@@ -143,7 +140,7 @@ static uint64_t amount_of(enum budget_kind kind, const struct history_sum *sum)
 int budget_read(struct budget *budget, struct store *store, const struct budget_run *run, uint64_t now)
 {
     budget->read_at = now;
-    for (size_t i = 0; i < budget->limits.count; i++) {
+    for (size_t i = 0; i < budget->limits->count; i++) {
         struct budget_state *state = &budget->states[i];
         const struct budget_limit *limit = state->limit;
         if (!state->applies || limit->per == BUDGET_PER_RUN)
@@ -177,7 +174,7 @@ static uint64_t used_of(const struct budget_state *state, const struct budget_us
 
 const struct budget_state *budget_check(struct budget *budget, const struct budget_use *use, bool begun)
 {
-    for (size_t i = 0; i < budget->limits.count && budget->crossed == SIZE_MAX; i++) {
+    for (size_t i = 0; i < budget->limits->count && budget->crossed == SIZE_MAX; i++) {
         struct budget_state *state = &budget->states[i];
         if (!state->applies)
             continue;
@@ -239,7 +236,7 @@ char *budget_sentence(const struct budget *budget)
 
 char *budget_warning(struct budget *budget)
 {
-    for (size_t i = 0; i < budget->limits.count; i++) {
+    for (size_t i = 0; i < budget->limits->count; i++) {
         struct budget_state *state = &budget->states[i];
         const struct budget_limit *limit = state->limit;
         char used[AO_USD_TEXT + 1], max[AO_USD_TEXT + 1];

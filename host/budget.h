@@ -33,7 +33,7 @@ struct budget_state {
 };
 
 struct budget {
-    struct budget_limits limits;
+    const struct budget_limits *limits; /* not owned */
     struct budget_state *states; /* one for each limit */
     size_t crossed;              /* index of the first that was; SIZE_MAX: none */
     bool used_up;                /* it was crossed before the run began */
@@ -43,12 +43,12 @@ struct budget {
     uint64_t read_at;
 };
 
-/* Takes over the limits. AO_ERR_NOMEM. */
-int budget_init(struct budget *budget, struct budget_limits *limits);
+/* The limits outlive the budget. AO_ERR_NOMEM. */
+int budget_init(struct budget *budget, const struct budget_limits *limits);
 void budget_release(struct budget *budget); /* accepts a zeroed one */
 static inline bool budget_is_set(const struct budget *budget)
 {
-    return budget->limits.count > 0;
+    return budget->limits && budget->limits->count > 0;
 }
 
 /* Whose run it is; call again when more is known. NULL: unknown. True when other limits apply now. */

@@ -5,14 +5,16 @@
 
 /* How many Agent calls back a chain's prompt is looked for. */
 #define LOOK_BACK 4096u
+/* How deep sub-agents can start sub-agents. */
+#define NESTING_MAX 64u
 
-static struct claude_thread *agent_new(struct claude_tree *tree, struct claude_session *session, struct ao_str id,
-                                       uint64_t time)
+static struct claude_thread *agent_new(struct claude_tree *tree, struct claude_session *session,
+                                       enum claude_id_kind kind, struct ao_str id, uint64_t time)
 {
     struct claude_thread *thread = claude_thread_new(tree, CLAUDE_SUBAGENT, session);
     if (!thread)
         return NULL;
-    thread->span = claude_span_id(tree, CLAUDE_ID_AGENT, session, id);
+    thread->span = claude_span_id(tree, kind, session, id);
     thread->state = CLAUDE_AGENT_WAITS;
     claude_seen(thread, time);
     return thread;
@@ -113,9 +115,25 @@ void claude_agent_prompt(struct claude_tree *tree, struct claude_thread *thread,
 
 /* ---- who it is ---- */
 
+/* True when the call is the sub-agent's own, or of one that it started: a lie. */
+static bool in_cycle(const struct claude_tree *tree, const struct claude_thread *thread, const struct claude_tool *tool)
+{
+    for (unsigned step = 0; step < NESTING_MAX; step++) {
+        const struct claude_thread *owner = tree->threads[tool->thread];
+        if (owner == thread)
+            return true;
+        if (owner->tool == CLAUDE_NONE)
+            return false;
+        tool = &tree->tools[owner->tool];
+    }
+    return true;
+}
+
 /* The sub-agent becomes known as that of a tool call. */
 static void attach(struct claude_tree *tree, struct claude_thread *thread, struct claude_tool *tool)
 {
+    if (in_cycle(tree, thread, tool))
+        return;
     if (thread->tool == CLAUDE_NONE)
         thread->tool = (uint32_t)(tool - tree->tools);
     if (tool->child == CLAUDE_NONE)
@@ -131,18 +149,14 @@ struct claude_thread *claude_agent_of_tool(struct claude_tree *tree, struct clau
     struct claude_tool *tool = claude_tool_find(tree, session, tool_id);
     if (tool && tool->child != CLAUDE_NONE)
         return tree->threads[tool->child];
-    /* A call that was never told: keyed by its id all the same. The scope sets these ids apart from sub-agents' own. */
-    uint32_t known = tool ? CLAUDE_NONE : claude_ids_get(&tree->ids, CLAUDE_ID_AGENT, session->index + 1, tool_id);
-    if (known != CLAUDE_NONE)
-        return tree->threads[known];
-    struct claude_thread *thread = agent_new(tree, session, tool_id, time);
-    if (!thread)
-        return NULL;
-    if (tool) {
+    /* Known by its call's id, which may have been told late or never. */
+    uint32_t known = claude_ids_get(&tree->ids, CLAUDE_ID_CALL, session->index, tool_id);
+    struct claude_thread *thread =
+        known != CLAUDE_NONE ? tree->threads[known] : agent_new(tree, session, CLAUDE_ID_CALL, tool_id, time);
+    if (thread && known == CLAUDE_NONE && tool_id.len)
+        claude_tree_fail(tree, claude_ids_put(&tree->ids, CLAUDE_ID_CALL, session->index, tool_id, thread->index));
+    if (thread && tool)
         attach(tree, thread, tool);
-        return thread;
-    }
-    claude_tree_fail(tree, claude_ids_put(&tree->ids, CLAUDE_ID_AGENT, session->index + 1, tool_id, thread->index));
     return thread;
 }
 
@@ -152,7 +166,7 @@ struct claude_thread *claude_agent_of_id(struct claude_tree *tree, struct claude
     uint32_t known = claude_ids_get(&tree->ids, CLAUDE_ID_AGENT, 0, agent_id);
     if (known != CLAUDE_NONE)
         return tree->threads[known];
-    struct claude_thread *thread = agent_new(tree, session, agent_id, time);
+    struct claude_thread *thread = agent_new(tree, session, CLAUDE_ID_AGENT, agent_id, time);
     if (!thread)
         return NULL;
     claude_keep(tree, &thread->agent_id, agent_id);
@@ -205,7 +219,7 @@ struct claude_thread *claude_agent_of_prompt(struct claude_tree *tree, struct cl
             tree->threads[tool->thread]->session == session)
             given = tool;
     }
-    struct claude_thread *thread = agent_new(tree, session, AO_STR_NONE, time);
+    struct claude_thread *thread = agent_new(tree, session, CLAUDE_ID_AGENT, AO_STR_NONE, time);
     if (thread && given)
         attach(tree, thread, given);
     return thread;

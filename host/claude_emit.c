@@ -69,8 +69,7 @@ struct ao_span_id claude_span_id(struct claude_tree *tree, enum claude_id_kind k
 {
     if (!tree->config->stable_ids || id.len == 0)
         return ao_span_id_random(tree->config->prng);
-    struct ao_str scope = ao_str_from(session ? session->id : "");
-    const uint64_t scoped[2] = {claude_hash(tree->fixed_key, (uint64_t)kind, scope), tree->fixed_key[1]};
+    const uint64_t scoped[2] = {session ? session->key : tree->fixed_key[0], tree->fixed_key[1]};
     uint64_t hash = claude_hash(scoped, (uint64_t)kind, id);
     struct ao_span_id span;
     hash += hash == 0;

@@ -49,11 +49,12 @@ uint64_t claude_hash(const uint64_t hash_key[2], uint64_t word, struct ao_str te
         hash_key[0] ^ UINT64_C(0x736f6d6570736575), hash_key[1] ^ UINT64_C(0x646f72616e646f6d),
         hash_key[0] ^ UINT64_C(0x6c7967656e657261), hash_key[1] ^ UINT64_C(0x7465646279746573),
     };
-    size_t at = 0;
+    const char *at = text.ptr ? text.ptr : "";
+    size_t left = text.len;
     sip_word(v, word);
-    for (; text.len - at >= 8; at += 8)
-        sip_word(v, load_le(text.ptr + at, 8));
-    sip_word(v, (uint64_t)(text.len + 8) << 56 | load_le(text.ptr + at, text.len - at));
+    for (; left >= 8; left -= 8, at += 8)
+        sip_word(v, load_le(at, 8));
+    sip_word(v, (uint64_t)(text.len + 8) << 56 | load_le(at, left));
     v[2] ^= 0xff;
     sip_rounds(v, 4);
     return v[0] ^ v[1] ^ v[2] ^ v[3];

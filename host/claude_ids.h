@@ -20,6 +20,7 @@ enum claude_id_kind {
     CLAUDE_ID_MESSAGE,
     CLAUDE_ID_TOOL,
     CLAUDE_ID_AGENT,
+    CLAUDE_ID_CALL, /* a sub-agent by its tool call's id */
     CLAUDE_ID_LINE, /* uuid of a transcript's line */
 };
 

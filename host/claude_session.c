@@ -99,6 +99,8 @@ static struct claude_session *session_new(struct claude_tree *tree, struct ao_st
     void **list = (void **)tree->sessions;
     int err = grow(&list, &tree->session_cap, tree->session_count, AO_DIALECT_THREADS_MAX);
     tree->sessions = (struct claude_session **)list;
+    if (id.len > AO_NAME_MAX)
+        err = AO_ERR_LIMIT;
     struct claude_session *session = err ? NULL : ao_calloc(1, sizeof(*session));
     if (!session) {
         claude_tree_fail(tree, err ? err : AO_ERR_NOMEM);
@@ -109,7 +111,8 @@ static struct claude_session *session_new(struct claude_tree *tree, struct ao_st
     ao_buf_init(&session->asked, AO_RECORD_MAX);
     ao_buf_init(&session->answer, AO_RECORD_MAX);
     ao_buf_init(&session->facts, AO_RECORD_MAX);
-    session->id = ao_strndup(id.len ? id.ptr : "", id.len < AO_NAME_MAX ? id.len : AO_NAME_MAX);
+    session->id = ao_strndup(id.len ? id.ptr : "", id.len);
+    session->key = claude_hash(tree->fixed_key, CLAUDE_ID_SESSION, id);
     session->index = (uint32_t)tree->session_count;
     session->main = session->id ? claude_thread_new(tree, CLAUDE_MAIN, session) : NULL;
     if (session->main)
@@ -131,7 +134,7 @@ static struct claude_session *session_new(struct claude_tree *tree, struct ao_st
 static void agent_start(struct claude_tree *tree, struct claude_session *session, uint64_t time)
 {
     struct ao_record record;
-    session->agent = claude_span_id(tree, CLAUDE_ID_SESSION, NULL, ao_str_from(session->id));
+    session->agent = claude_span_id(tree, CLAUDE_ID_SESSION, session, AO_STR("agent"));
     claude_record(&record, AO_KIND_SPAN_START, time);
     AO_SET(&record, span_id, session->agent);
     AO_SET(&record, parent_span_id, tree->config->parent_id);
@@ -217,6 +220,8 @@ void claude_turn_open(struct claude_tree *tree, struct claude_session *session, 
     char number[24];
     char attributes[48];
     struct ao_buf text;
+    const struct claude_outcome cut_off = {.unfinished = true};
+    claude_turn_close(tree, session, time, tree->results ? &cut_off : NULL);
     session->turns++;
     size_t len = ao_format_u64(number, session->turns);
     session->turn = claude_span_id(tree, CLAUDE_ID_TURN, session, (struct ao_str){number, len});

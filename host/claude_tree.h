@@ -62,6 +62,7 @@ void claude_worked(struct claude_thread *thread, uint64_t time); /* the same, of
 void claude_heard(struct claude_tree *tree, struct claude_thread *thread, yyjson_val *content, uint64_t time);
 /* What the next turn was asked. Opens nothing. */
 void claude_prompt(struct claude_tree *tree, struct claude_session *session, yyjson_val *content, uint64_t time);
+/* One that is still open has been cut off. */
 void claude_turn_open(struct claude_tree *tree, struct claude_session *session, uint64_t time);
 /* The main loop works: opens the turn of a waiting prompt, or one if there is none. */
 void claude_turn_need(struct claude_tree *tree, struct claude_session *session, uint64_t time);

@@ -83,6 +83,7 @@ struct claude_outcome {
 
 struct claude_session {
     char *id; /* "" when not told */
+    uint64_t key; /* a hash of it that never changes */
     uint32_t index;
     struct claude_thread *main;
     struct ao_span_id agent, turn;

@@ -41,7 +41,7 @@ const struct options_page doctor_page = {
     .about = "Checks what a run needs: store, settings, clock, a child's stream, Python, terminal.",
     .specs = doctor_specs,
     .count = AO_ARRAY_LEN(doctor_specs),
-    .notes = "Exit code 1 when something is wrong. Secrets are told as set or not set, never shown.",
+    .notes = "Exit code 1 when something is wrong. Of a secret only whether it is set is told.",
 };
 
 enum finding { FOUND_GOOD, FOUND_NEUTRAL, FOUND_BAD };

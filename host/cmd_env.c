@@ -24,6 +24,7 @@ static const struct option_spec env_specs[] = {
      NULL, "AGENTOBS_STORE", "the store's file"},
     {"name", 0, OPTION_TEXT, offsetof(struct env_options, common) + offsetof(struct settings_options, name), "NAME",
      "sandbox", NULL, "name of the trace"},
+    ATTRIBUTION_OPTIONS(struct env_options, common.who),
 };
 
 const struct options_page env_page = {
@@ -33,6 +34,8 @@ const struct options_page env_page = {
     .specs = env_specs,
     .count = AO_ARRAY_LEN(env_specs),
     .max_arguments = 0,
+    .groups = &settings_groups[1],
+    .group_count = 1,
     .notes = "The stream key is a secret of this run: it tells its records from forged text.",
 };
 

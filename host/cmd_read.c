@@ -34,6 +34,7 @@ static const struct option_spec read_specs[] = {
     {"run", 0, OPTION_TEXT, offsetof(struct read_options, run), "ID", NULL, "AGENTOBS_RUN_ID",
      "the run that env opened"},
     SETTINGS_OPTIONS(struct read_options),
+    SETTINGS_GROUPS(struct read_options),
 };
 
 const struct options_page read_page = {
@@ -43,7 +44,9 @@ const struct options_page read_page = {
     .specs = read_specs,
     .count = AO_ARRAY_LEN(read_specs),
     .max_arguments = SIZE_MAX,
-    .notes = "Each FILE is a trace of its own; reading it again replaces it.",
+    .notes = "Each FILE is a trace of its own; reading it again replaces it. Exit 123: limit.",
+    .groups = settings_groups,
+    .group_count = AO_ARRAY_LEN(settings_groups),
 };
 
 /* A file's name is whatever somebody called it. */

@@ -31,6 +31,7 @@ static const struct option_spec run_specs[] = {
     {"linger", 0, OPTION_DURATION, offsetof(struct run_options, linger), "TIME", "5s", NULL,
      "wait for output after exit"},
     SETTINGS_OPTIONS(struct run_options),
+    SETTINGS_GROUPS(struct run_options),
 };
 
 const struct options_page run_page = {
@@ -40,7 +41,9 @@ const struct options_page run_page = {
     .count = AO_ARRAY_LEN(run_specs),
     .max_arguments = SIZE_MAX,
     .stops_at_command = true,
-    .notes = "Exits like the command; 124 timeout, 125 own failure, 126/127 cannot run.",
+    .notes = "Exits like the command; 123 limit, 124 timeout, 125 own, 126/127 cannot run.",
+    .groups = settings_groups,
+    .group_count = AO_ARRAY_LEN(settings_groups),
 };
 
 static char *join_command(char *const *args)

@@ -92,11 +92,7 @@ static void system_line(struct dialect *d, struct claude_session *session, yyjso
     struct ao_span_id span = claude_parent(session->main);
     if (ao_str_eq_c(subtype, "init")) {
         /* Each turn begins with one. */
-        if (session->turn_open && session->turn_busy) {
-            const struct claude_outcome cut_off = {.unfinished = true};
-            claude_turn_close(tree, session, time, &cut_off);
-        }
-        if (!session->turn_open)
+        if (!session->turn_open || session->turn_busy)
             claude_turn_open(tree, session, time);
     } else if (ao_str_eq_c(subtype, "thinking_tokens")) {
         return; /* a progress bar */

@@ -11,6 +11,7 @@ enum ao_exit {
     AO_EXIT_OK = 0,
     AO_EXIT_FAILURE = 1,       /* it was tried and did not work */
     AO_EXIT_USAGE = 2,         /* a bad option, argument, file or setting; nothing was done */
+    AO_EXIT_BUDGET = 123,      /* run, read: a limit was crossed (budget.h) */
     AO_EXIT_TIMEOUT = 124,     /* run: --timeout ended the command */
     AO_EXIT_SELF = 125,        /* run: agentobs-host itself failed before the command started */
     AO_EXIT_CANNOT_RUN = 126,  /* run: the command was found but cannot be executed */

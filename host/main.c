@@ -9,13 +9,14 @@
 static void print_help(FILE *out)
 {
     fputs("Usage: agentobs-host COMMAND [options]\n"
-          "Records what an agent does and what it costs: traces from its output, stored here, sent on.\n\n",
+          "Records what an agent does and what it costs, keeps it, and sends it on.\n\n",
           out);
     for (size_t i = 0; i < host_command_count; i++)
         fprintf(out, "  %-10s %s\n", host_commands[i].name, host_commands[i].summary);
     fputs("\nagentobs-host COMMAND --help tells the options of a command.\n"
-          "Exit codes: 0 done, 1 failed, 2 bad input. Of run: the command's own, 124 timeout,\n"
-          "125 agentobs-host itself failed, 126 cannot execute, 127 not found, 128+n signal n.\n",
+          "Exit codes: 0 done, 1 failed, 2 bad input. Of run: the command's own, 123 limit,\n"
+          "124 timeout, 125 agentobs-host itself failed, 126 cannot execute, 127 not found,\n"
+          "128+n signal n.\n",
           out);
 }
 

@@ -75,8 +75,6 @@ static void print_names(FILE *out, const struct options_group *group, const stru
 
 static void print_groups(FILE *out, const struct options_page *page, size_t first, bool all, size_t indent)
 {
-    if (!all && page->group_count)
-        fprintf(out, "More, told by --help-all:\n");
     for (size_t i = 0; i < page->group_count; i++) {
         const struct options_group *group = &page->groups[i];
         if (!all) {
@@ -92,7 +90,8 @@ static void print_groups(FILE *out, const struct options_page *page, size_t firs
 
 static void print_help(const struct options_page *page, FILE *out, bool all)
 {
-    static const struct option_spec help = {"help", 'h', OPTION_FLAG, 0, NULL, NULL, NULL, "this text"};
+    const struct option_spec help = {"help", 'h', OPTION_FLAG, 0, NULL, NULL, NULL,
+                                     page->group_count && !all ? "this text; --help-all tells these, too:" : "this text"};
     size_t own = page->count - grouped_rows(page), shown = all ? page->count : own;
     size_t indent = left_width(&help);
     size_t column = 0;

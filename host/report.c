@@ -274,23 +274,42 @@ static char *real_file(const char *path)
     return copy;
 }
 
-/* `name` is path + ".XXXXXX". */
-static int replace_file(char *path, char *name, struct ao_str text)
+/* A file beside `file` that can take its place: its name (ao_free) and descriptor. AO_ERR_IO, AO_ERR_NOMEM. */
+static int make_beside(const char *file, char **ret_name, int *ret_fd)
 {
+    char *name = text_format("%s.XXXXXX", file);
+    if (!name)
+        return AO_ERR_NOMEM;
     int fd = mkstemp(name);
-    if (fd < 0)
+    if (fd < 0) {
+        int failure = errno;
+        ao_free(name);
+        errno = failure;
         return AO_ERR_IO;
+    }
+    *ret_name = name;
+    *ret_fd = fd;
+    return AO_OK;
+}
+
+static int replace_file(char *file, struct ao_str text)
+{
+    char *name = NULL;
+    int fd = -1, err = make_beside(file, &name, &fd);
+    if (err)
+        return err;
     mode_t mask = umask(0);
     (void)umask(mask);
     (void)fchmod(fd, 0666 & ~mask);
-    int err = write_and_close(fd, text, true);
-    if (!err && rename(name, path))
+    err = write_and_close(fd, text, true);
+    if (!err && rename(name, file))
         err = AO_ERR_IO;
     int failure = errno;
     if (err)
         (void)unlink(name);
     else
-        sync_folder(path);
+        sync_folder(file);
+    ao_free(name);
     errno = failure;
     return err;
 }
@@ -304,17 +323,30 @@ int report_write_file(const char *path, struct ao_str text)
         fd = open(path, O_WRONLY | O_CLOEXEC);
         return fd < 0 ? AO_ERR_IO : write_and_close(fd, text, false);
     }
-    char *file = real_file(path), *name = file ? text_format("%s.XXXXXX", file) : NULL;
-    int err = name ? replace_file(file, name, text) : AO_ERR_NOMEM;
-    ao_free(name);
+    char *file = real_file(path);
+    int err = file ? replace_file(file, text) : AO_ERR_NOMEM;
     ao_free(file);
     return err;
+}
+
+/* Rights do not tell all (a read-only or odd file system): a file is made there, and removed. */
+static int check_beside(const char *path)
+{
+    char *file = real_file(path), *name = NULL;
+    int fd = -1, err = file ? make_beside(file, &name, &fd) : AO_ERR_NOMEM, failure = errno;
+    if (!err) {
+        close(fd);
+        (void)unlink(name);
+    }
+    ao_free(name);
+    ao_free(file);
+    return err == AO_OK ? 0 : err == AO_ERR_IO ? failure : ENOMEM;
 }
 
 int report_check_file(const char *path)
 {
     struct stat info;
-    int fd = named_fd(path), failure = 0;
+    int fd = named_fd(path);
     if (fd >= 0)
         return fcntl(fd, F_GETFD) < 0 ? errno : 0;
     if (is_special(path))
@@ -323,11 +355,5 @@ int report_check_file(const char *path)
         return ENOENT;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         return EISDIR;
-    char *file = real_file(path);
-    if (!file)
-        return ENOMEM;
-    if (access(dirname(file), W_OK | X_OK))
-        failure = errno;
-    ao_free(file);
-    return failure;
+    return check_beside(path);
 }

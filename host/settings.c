@@ -7,6 +7,8 @@
 #include "host/store.h"
 #include "host/text.h"
 
+const struct options_group settings_groups[2] = {{"Limits", BUDGET_ROWS}, {"For whom", ATTRIBUTION_ROWS}};
+
 #define E2B_VCPUS_MAX 1024u
 #define E2B_MEMORY_MAX (4u * 1024 * 1024)
 
@@ -57,6 +59,15 @@ static int load_prices(struct settings *settings, char **ret_error)
     return err ? (err == AO_ERR_NOMEM ? err : AO_ERR_USAGE) : AO_OK;
 }
 
+static int check_attribution(const struct attribution_options *options, char **ret_error)
+{
+    struct attribution who;
+    int err = attribution_init(&who, options, AO_STR_NONE, ret_error);
+    if (!err)
+        attribution_release(&who);
+    return err;
+}
+
 int settings_init(struct settings *settings, const struct settings_options *options, char **ret_error)
 {
     *settings = (struct settings){.options = *options};
@@ -72,6 +83,10 @@ int settings_init(struct settings *settings, const struct settings_options *opti
         *ret_error = text_format("--report %s: cannot write there: %s", options->report, strerror(failure));
         err = AO_ERR_USAGE;
     }
+    if (!err)
+        err = budget_limits_init(&settings->limits, &options->budget, ret_error);
+    if (!err)
+        err = check_attribution(&options->who, ret_error);
     if (!err) {
         settings->store_path = options->store ? ao_strdup(ao_str_from(options->store)) : store_default_path();
         if (!settings->store_path && options->store)
@@ -85,6 +100,7 @@ int settings_init(struct settings *settings, const struct settings_options *opti
 void settings_release(struct settings *settings)
 {
     ao_price_table_release(&settings->prices);
+    budget_limits_release(&settings->limits);
     ao_free(settings->store_path);
     settings->store_path = NULL;
 }

@@ -8,6 +8,8 @@
 
 #include "core/cost.h"
 #include "core/price.h"
+#include "host/attribution.h"
+#include "host/budget_limits.h"
 #include "host/options.h"
 
 /* As given. */
@@ -23,6 +25,8 @@ struct settings_options {
     bool quiet;
     bool raw;
     const char *name;
+    struct budget_options budget;
+    struct attribution_options who;
 };
 
 /* The rows for a struct that has a member `common` of struct settings_options. */
@@ -32,12 +36,16 @@ struct settings_options {
     {"report", 0, OPTION_TEXT, SETTINGS_ROW(type, report), "FILE", NULL, NULL, "write the result as JSON"},           \
     {"name", 0, OPTION_TEXT, SETTINGS_ROW(type, name), "NAME", NULL, NULL, "name of the trace"},                      \
     {"prices", 0, OPTION_TEXT, SETTINGS_ROW(type, prices), "FILE", NULL, "AGENTOBS_PRICES", "price table of yours"},  \
-    {"assume-price", 0, OPTION_LIST, SETTINGS_ROW(type, assume_price), "MODEL=OTHER", NULL, NULL, "price like OTHER"}, \
+    {"assume-price", 0, OPTION_LIST, SETTINGS_ROW(type, assume_price), "A=B", NULL, NULL, "price model A like model B"}, \
     {"e2b", 0, OPTION_TEXT, SETTINGS_ROW(type, e2b), "VCPUxMIB", NULL, "AGENTOBS_E2B", "sandbox size, e.g. 2x512"},   \
     {"no-upload", 0, OPTION_FLAG, SETTINGS_ROW(type, no_upload), NULL, NULL, NULL, "send nothing now"},               \
     {"upload-timeout", 0, OPTION_DURATION, SETTINGS_ROW(type, upload_timeout), "TIME", "10s", NULL, "at the end"},    \
     {"quiet", 'q', OPTION_FLAG, SETTINGS_ROW(type, quiet), NULL, NULL, NULL, "no progress, no summary"},              \
     {"raw", 0, OPTION_FLAG, SETTINGS_ROW(type, raw), NULL, NULL, NULL, "escape nothing on a terminal"}
+
+/* The groups of rows that end the page of `run` and of `read`. */
+#define SETTINGS_GROUPS(type) BUDGET_OPTIONS(type, common.budget), ATTRIBUTION_OPTIONS(type, common.who)
+extern const struct options_group settings_groups[2]; /* limits, attribution */
 
 /* Checked. */
 struct settings {
@@ -47,6 +55,7 @@ struct settings {
     uint64_t e2b_vcpus; /* 0: not given */
     uint64_t e2b_memory_mib;
     char *store_path; /* NULL: no home to put it */
+    struct budget_limits limits;
 };
 
 /* AO_OK, or AO_ERR_USAGE / AO_ERR_NOMEM with a sentence (ao_free; NULL when memory was short). */

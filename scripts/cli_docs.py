@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKERS = re.compile(r"^[^\n]*begin: commands[^\n]*\n(?P<body>.*?)^[^\n]*end: commands", re.M | re.S)
+OPTION_BEGINS = r"^(?=  (?:-|    --))"
 OPTION = re.compile(r"  (?:(-\w), |    )(--[\w-]+)(?: (\S+))?(?:\n +|  +)(.+)", re.S)
 
 
@@ -26,17 +27,9 @@ def ask(program: Path, *words: str) -> str:
 
 
 def commands(program: Path) -> dict[str, str]:
-    """Name and --help of each command, in the order of the program's own list."""
+    """Name and whole help of each command, in the order of the program's own list."""
     names = re.findall(r"^  (\w+)  ", ask(program, "help"), re.M)
-    return {name: ask(program, name, "--help") for name in names}
-
-
-def parts(text: str) -> tuple[str, str, list[str], str]:
-    """Usage, description, options (an option with its wrapped lines each), notes."""
-    head, _, rest = text.partition("\n\n")
-    usage, _, about = head.partition("\n")
-    options, _, notes = rest.partition("\n\n")
-    return usage.removeprefix("Usage: "), about, re.split(r"\n(?=  (?:-|    --))", options.rstrip("\n")), notes.strip()
+    return {name: ask(program, name, "--help-all") for name in names}
 
 
 def markdown(program: Path) -> str:
@@ -48,18 +41,29 @@ def roff(text: str) -> str:
     return re.sub(r"^([.'])", r"\\&\1", escaped, flags=re.M)
 
 
+def man_option(text: str) -> list[str]:
+    letter, long, argument, told = OPTION.fullmatch(text.rstrip()).groups()
+    names = f"\\fB{roff(letter)}\\fR, " if letter else ""
+    value = f" \\fI{roff(argument)}\\fR" if argument else ""
+    return [".TP", f"{names}\\fB{roff(long)}\\fR{value}", roff(" ".join(told.split()))]
+
+
+def man_block(text: str) -> list[str]:
+    """A block of a help text: options, a title and options, or notes."""
+    title, *options = re.split(OPTION_BEGINS, text.rstrip(), flags=re.M)
+    if not options:
+        return [".PP", ".nf", roff(title), ".fi"]
+    lines = [".PP", rf"\fI{roff(title.strip())}\fR"] if title else []
+    return lines + [line for option in options for line in man_option(option)]
+
+
 def man(program: Path) -> str:
     lines = []
     for name, text in commands(program).items():
-        usage, about, options, notes = parts(text)
-        lines += [f".SS {name}", rf"\fB{roff(usage)}\fR", ".PP", roff(about)]
-        for option in options:
-            letter, long, argument, told = OPTION.fullmatch(option).groups()
-            names = f"\\fB{roff(letter)}\\fR, " if letter else ""
-            value = f" \\fI{roff(argument)}\\fR" if argument else ""
-            lines += [".TP", f"{names}\\fB{roff(long)}\\fR{value}", roff(" ".join(told.split()))]
-        if notes:
-            lines += [".PP", ".nf", roff(notes), ".fi"]
+        head, *blocks = text.split("\n\n")
+        usage, _, about = head.partition("\n")
+        lines += [f".SS {name}", rf"\fB{roff(usage.removeprefix('Usage: '))}\fR", ".PP", roff(about)]
+        lines += [line for block in blocks for line in man_block(block)]
     return "\n".join(lines) + "\n"
 
 

@@ -71,6 +71,19 @@ static void a_sandbox_size_is_two_numbers(void **state)
         refuse(&(struct settings_options){.e2b = bad[i]}, "--e2b");
 }
 
+#define TABLE(model, input)                                                                                         \
+    "{\"schema\":\"agentobs.prices/1\",\"name\":\"ours\",\"version\":\"1\",\"unit\":\"USD per million tokens\",\"sources\":" \
+    "{\"s\":\"a contract\"},\"models\":[{\"model\":\"" model "\",\"prices\":[{\"source\":\"s\",\"input\":\"" input               \
+    "\",\"output\":\"2\",\"cache_read\":\"0\",\"cache_write_5m\":\"0\",\"cache_write_1h\":\"0\"}]}]}"
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
 static void a_price_table_is_read_and_wins(void **state)
 {
     const struct fixture *fixture = *state;
@@ -81,13 +94,16 @@ static void a_price_table_is_read_and_wins(void **state)
     refuse(&(struct settings_options){.prices = path}, path);
     refuse(&(struct settings_options){.prices = fixture->folder}, fixture->folder);
     snprintf(path, sizeof(path), "%s/prices.json", fixture->folder);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs("{\"not\":\"a table\"", file);
-    assert_int_equal(fclose(file), 0);
+    write_file(path, "{\"not\":\"a table\"");
     refuse(&(struct settings_options){.prices = path}, path);
-    (void)match;
-    (void)settings;
+    write_file(path, TABLE("claude-sonnet-4-5", "-1"));
+    refuse(&(struct settings_options){.prices = path}, path);
+    write_file(path, TABLE("claude-sonnet-4-5", "1"));
+    accept(&(struct settings_options){.prices = path}, &settings);
+    assert_int_equal(ao_price_lookup(&settings.prices, AO_STR("claude-sonnet-4-5"), 0, &match), AO_OK);
+    assert_int_equal(match.price->base.input, 1000000);
+    assert_int_equal(ao_price_lookup(&settings.prices, AO_STR("claude-haiku-4-5"), 0, &match), AO_OK);
+    settings_release(&settings);
 }
 
 static void another_models_price_is_assumed(void **state)
@@ -100,7 +116,7 @@ static void another_models_price_is_assumed(void **state)
     struct settings_options options = {.assume_price = {good, 2}};
     accept(&options, &settings);
     assert_int_equal(ao_price_lookup(&settings.prices, AO_STR("glm-5"), 0, &match), AO_OK);
-    assert_string_equal(match.price->model, "claude-sonnet-4-5");
+    assert_true(match.price->assumed);
     settings_release(&settings);
     for (size_t i = 0; i < AO_ARRAY_LEN(bad); i++) {
         const char *list[] = {good[0], bad[i]};

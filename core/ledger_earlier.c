@@ -1,0 +1,152 @@
+/*
+ * Resumed sessions. Claude Code saves a session's totals and goes on counting from
+ * there; what an earlier run was billed for is then inside the totals of this one.
+ */
+#include "core/ledger_bill.h"
+
+#include "core/mem.h"
+
+int ao_ledger_add_earlier(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
+                          const struct ao_usage *usage, int64_t cost_pusd)
+{
+    struct ledger_earlier earlier = {.usage = *usage, .cost = cost_pusd};
+    int err = ledger_intern_session(ledger, session_id, &earlier.session);
+    if (!err)
+        err = ledger_intern_model(ledger, model, &earlier.model);
+    if (!err && ledger->earlier_count >= AO_LEDGER_ENTRIES_MAX)
+        err = AO_ERR_LIMIT;
+    if (err)
+        return err;
+    if (ledger->earlier_count == ledger->earlier_cap) {
+        size_t cap = ledger->earlier_cap ? ledger->earlier_cap * 2 : 16;
+        struct ledger_earlier *list = ao_realloc(ledger->earlier, cap * sizeof(*list));
+        if (!list)
+            return AO_ERR_NOMEM;
+        ledger->earlier = list;
+        ledger->earlier_cap = cap;
+    }
+    ao_usage_normalize(&earlier.usage);
+    ledger->earlier[ledger->earlier_count++] = earlier;
+    return AO_OK;
+}
+
+/* A session's totals begin in its first segment; later ones were begun anew. */
+static size_t first_segment(const struct ao_ledger *ledger, size_t session)
+{
+    for (size_t i = 0; i < ledger->segment_count; i++)
+        if (ledger->segments[i].session == session)
+            return i;
+    return LEDGER_NONE;
+}
+
+static bool holds(uint64_t total, uint64_t seen, uint64_t part)
+{
+    return total >= seen && total - seen >= part;
+}
+
+/* True when the totals hold this beyond the requests of this run. */
+static bool covers(const struct bill_group *group, const struct ao_usage *usage)
+{
+    const struct ao_usage *total = &group->total, *seen = &group->seen;
+    return group->has_total && holds(total->input, seen->input, usage->input) &&
+           holds(total->output, seen->output, usage->output) &&
+           holds(total->cache_read, seen->cache_read, usage->cache_read) &&
+           holds(ao_usage_writes(total), ao_usage_writes(seen), usage->cache_write) &&
+           holds(total->web_search_requests, seen->web_search_requests, usage->web_search_requests);
+}
+
+static uint64_t less(uint64_t from, uint64_t part)
+{
+    return from > part ? from - part : 0;
+}
+
+static void take_off(struct ao_usage *total, const struct ao_usage *usage)
+{
+    uint64_t writes = ao_usage_writes(total) - usage->cache_write;
+    total->input -= usage->input;
+    total->output -= usage->output;
+    total->thinking = less(total->thinking, usage->thinking);
+    total->cache_read -= usage->cache_read;
+    total->web_search_requests -= usage->web_search_requests;
+    /* The two may have known the split differently; the sum is what both know. */
+    total->cache_write_1h = less(total->cache_write_1h, usage->cache_write_1h);
+    total->cache_write_5m = less(total->cache_write_5m, usage->cache_write_5m);
+    if (total->cache_write_1h > writes)
+        total->cache_write_1h = writes;
+    if (total->cache_write_5m > writes - total->cache_write_1h)
+        total->cache_write_5m = writes - total->cache_write_1h;
+    total->cache_write = writes;
+}
+
+/* The totals of a group as they were, in case the session turns out not to go on. */
+struct kept {
+    size_t group;
+    struct ao_usage total;
+};
+
+/*
+ * Takes off the items that fit, oldest first: what a killed process did last may be missing in what it saved. Totals
+ * that go on hold most of it; totals begun anew can only by chance hold a little. Returns whether they go on.
+ */
+static bool take_session(struct bill_work *work, size_t begin, size_t end, size_t segment, bool *taken,
+                         struct kept *kept, size_t *ret_kept)
+{
+    uint64_t all = 0, fit = 0;
+    size_t kept_count = 0;
+    for (size_t i = begin; i < end; i++) {
+        const struct ledger_earlier *earlier = &work->ledger->earlier[i];
+        uint64_t tokens = ao_usage_tokens(&earlier->usage);
+        size_t index = bill_find_group(work, segment, work->keys[earlier->model]);
+        all = all > UINT64_MAX - tokens ? UINT64_MAX : all + tokens;
+        taken[i] = index != LEDGER_NONE && covers(&work->groups[index], &earlier->usage);
+        if (!taken[i])
+            continue;
+        size_t k = 0;
+        while (k < kept_count && kept[k].group != index)
+            k++;
+        if (k == kept_count)
+            kept[kept_count++] = (struct kept){index, work->groups[index].total};
+        take_off(&work->groups[index].total, &earlier->usage);
+        fit = fit > UINT64_MAX - tokens ? UINT64_MAX : fit + tokens;
+    }
+    *ret_kept = kept_count;
+    return fit > all / 2;
+}
+
+static void take_cost(struct bill_work *work, size_t segment, const struct ledger_earlier *earlier)
+{
+    struct bill_group *group = &work->groups[bill_find_group(work, segment, work->keys[earlier->model])];
+    if (earlier->cost < 0) {
+        group->has_cost = false;
+        work->earlier_unknown = true;
+        return;
+    }
+    group->reported -= earlier->cost < group->reported ? earlier->cost : group->reported;
+    work->earlier_pusd = work->earlier_pusd > INT64_MAX - earlier->cost ? INT64_MAX : work->earlier_pusd + earlier->cost;
+}
+
+int bill_less_earlier(struct bill_work *work)
+{
+    const struct ao_ledger *ledger = work->ledger;
+    if (ledger->earlier_count == 0)
+        return AO_OK;
+    bool *taken = ao_calloc(ledger->earlier_count, sizeof(*taken));
+    struct kept *kept = ao_calloc(ledger->model_count, sizeof(*kept)); /* a group of the segment for each model at most */
+    int err = taken && kept ? AO_OK : AO_ERR_NOMEM;
+    for (size_t begin = 0, end; begin < ledger->earlier_count && !err; begin = end) {
+        size_t session = ledger->earlier[begin].session, segment = first_segment(ledger, session), kept_count;
+        for (end = begin; end < ledger->earlier_count && ledger->earlier[end].session == session;)
+            end++;
+        if (segment == LEDGER_NONE)
+            continue;
+        bool goes_on = take_session(work, begin, end, segment, taken, kept, &kept_count);
+        for (size_t i = begin; i < end && goes_on; i++)
+            if (taken[i])
+                take_cost(work, segment, &ledger->earlier[i]);
+        for (size_t i = 0; i < kept_count && !goes_on; i++)
+            work->groups[kept[i].group].total = kept[i].total;
+    }
+    ao_free(taken);
+    ao_free(kept);
+    return err;
+}

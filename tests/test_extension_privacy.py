@@ -1,0 +1,109 @@
+"""What leaves the process, and what does not."""
+
+import re
+from pathlib import Path
+
+import pytest
+from wire import run_agent
+
+ROOT = Path(__file__).resolve().parent.parent
+ANTHROPIC = "sk-ant-api03-" + "Ab3dEf6hIj" * 9 + "-AA"
+CODE = f"""
+import agentobs
+with agentobs.tool("Bash", {{"command": "curl -H 'x-api-key: {ANTHROPIC}'"}}, note="{ANTHROPIC}") as t:
+    t.log(output=["{ANTHROPIC}"], metadata={{"k": "{ANTHROPIC}"}})
+    t.event("e", key="{ANTHROPIC}")
+    try:
+        raise ValueError("{ANTHROPIC}")
+    except ValueError as error:
+        t.record_exception(error)
+        t.log(error=error)
+"""
+
+
+def test_secrets_are_masked_wherever_they_stand():
+    run = run_agent(CODE)
+    out = b"".join(run.lines)
+    assert ANTHROPIC.encode() not in out and ANTHROPIC[13:60].encode() not in out
+    assert out.count(b"[REDACTED:") >= 7
+    assert run.span("Bash").error_type == "ValueError"
+
+
+def test_masking_can_be_switched_off():
+    assert b"".join(run_agent(CODE, env={"AGENTOBS_REDACT": "0"}).lines).count(ANTHROPIC.encode()) >= 7
+
+
+def test_own_prefixes():
+    run = run_agent(
+        """
+        import agentobs
+        agentobs.start_span("s", input="a acme_12345-x, notacme_5 acme_ zz-9", b="internal-zz-9").end()
+        """,
+        env={"AGENTOBS_REDACT_PATTERNS": "acme_ zz-"},
+    )
+    assert run.span("s").input == "a [REDACTED:custom], notacme_5 acme_ [REDACTED:custom]"
+    bad = run_agent("import agentobs\nagentobs.start_span('s', input='ab').end()", stderr=None,
+                    env={"AGENTOBS_REDACT_PATTERNS": "ab"})  # fmt: skip
+    assert "AGENTOBS_REDACT_PATTERNS" in bad.stderr and bad.span("s").input == "ab"
+
+
+CONTENT = """
+import agentobs
+with agentobs.tool("t", {"command": "x" * 100, "n": 5}, attr="kept" * 10) as t:
+    t.log(output="y" * 100)
+    t.usage(input_tokens=1)
+"""
+
+
+@pytest.mark.parametrize("setting", ["none", "NONE", "nonsense", "truncated:", "truncated:x"])
+def test_content_none(setting):
+    run = run_agent(CONTENT, env={"AGENTOBS_CONTENT": setting}, stderr=None)
+    assert bool(run.stderr) == (setting.lower() != "none")
+    span = run.span("t")
+    assert span.input is None and span.output is None
+    assert span.attributes == {"attr": "kept" * 10} and len(span.usage) == 1
+
+
+def test_content_truncated():
+    span = run_agent(CONTENT, env={"AGENTOBS_CONTENT": "truncated:7"}).span("t")
+    assert span.input == {"command": "x" * 7 + "\u2026[93 more bytes]", "n": 5}
+    assert span.output == "y" * 7 + "\u2026[93 more bytes]"
+    assert span.attributes == {"attr": "kept" * 10}
+
+
+def test_no_network_no_file_and_no_import_that_could():
+    run_agent(
+        """
+        import sys
+        seen = []
+        def hook(event, args):
+            if event.startswith("socket.") or event in ("subprocess.Popen", "os.posix_spawn", "os.system"):
+                seen.append(event)
+            if event == "open" and args[1] and any(c in str(args[1]) for c in "wax+"):
+                seen.append(args)
+        sys.addaudithook(hook)
+        import agentobs
+        with agentobs.agent("a"):
+            with agentobs.tool("t", {"x": 1}) as t: t.log(output=2); t.usage(input_tokens=1)
+        agentobs.flush()
+        heavy = {"socket", "ssl", "http", "urllib.request", "logging", "asyncio", "json", "threading", "subprocess"}
+        assert not seen, seen
+        assert not heavy & set(sys.modules), heavy & set(sys.modules)
+        """,
+        flags=("-I", "-S") if False else (),
+    )
+
+
+def test_the_documents_list_every_setting():
+    import agentobs._agentobs as c
+
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*) \|$", text, re.MULTILINE)
+    documented = {name: (default, meaning) for name, default, meaning in rows}
+    for name, _value, default, meaning in c._options():
+        assert name in documented, f"docs/configuration.md lacks {name}"
+        shown = documented[name][0].strip("`")
+        expected = {True: "1", False: "0"}.get(default, default) if isinstance(default, bool) else default
+        assert shown == (str(expected) if expected not in ("", 0) or isinstance(default, bool) else "unset"), name
+        assert documented[name][1].startswith(meaning[:20]), name
+    assert set(documented) == {row[0] for row in c._options()}
