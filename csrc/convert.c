@@ -6,6 +6,14 @@
 
 static void value_inner(struct ao_convert *c, PyObject *value);
 
+/* ED A0..BF xx, a surrogate by itself, becomes U+FFFD, of the same length. */
+static void replace_surrogates(char *bytes, size_t len)
+{
+    for (size_t i = 0; i + 2 < len; i++)
+        if ((unsigned char)bytes[i] == 0xed && (unsigned char)bytes[i + 1] >= 0xa0)
+            memcpy(bytes + i, "\xef\xbf\xbd", 3);
+}
+
 struct ao_str ao_py_utf8(PyObject *str, PyObject **ret_owner)
 {
     *ret_owner = NULL;
@@ -17,10 +25,13 @@ struct ao_str ao_py_utf8(PyObject *str, PyObject **ret_owner)
         return (struct ao_str){bytes, (size_t)len};
     PyErr_Clear();
     *ret_owner = PyUnicode_AsEncodedString(str, "utf-8", "surrogatepass");
-    if (*ret_owner)
-        return (struct ao_str){PyBytes_AS_STRING(*ret_owner), (size_t)PyBytes_GET_SIZE(*ret_owner)};
-    PyErr_Clear();
-    return AO_STR("");
+    if (!*ret_owner) {
+        PyErr_Clear();
+        return AO_STR("");
+    }
+    struct ao_str utf8 = {PyBytes_AS_STRING(*ret_owner), (size_t)PyBytes_GET_SIZE(*ret_owner)};
+    replace_surrogates(PyBytes_AS_STRING(*ret_owner), utf8.len);
+    return utf8;
 }
 
 /* ---- strings ---- */

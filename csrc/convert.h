@@ -38,8 +38,7 @@ void ao_convert_text(struct ao_convert *convert, PyObject *value);
 size_t ao_convert_members(struct ao_convert *convert, PyObject *mapping);
 
 /*
- * UTF-8 of a str without raising: lone surrogates as their three bytes (the
- * encoder replaces them). The view lives as long as the str, or as *ret_owner,
+ * UTF-8 of a str without raising; lone surrogates become U+FFFD. The view lives as long as the str, or as *ret_owner,
  * which the caller must release when it is not NULL.
  */
 struct ao_str ao_py_utf8(PyObject *str, PyObject **ret_owner);

@@ -1,4 +1,5 @@
 /* The module agentobs._agentobs. */
+#include "core/redact.h"
 #include "csrc/fill.h"
 #include "csrc/ready.h"
 #include "csrc/span.h"
@@ -283,6 +284,23 @@ static PyObject *mod_options(PyObject *module, PyObject *noargs)
     return list;
 }
 
+/* Rows of (name, how it looks, what it is): the secrets that are masked. */
+static PyObject *mod_redact_table(PyObject *module, PyObject *noargs)
+{
+    (void)module;
+    (void)noargs;
+    size_t count;
+    const struct ao_redact_row *rows = ao_redact_table(&count);
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list && i < count; i++) {
+        PyObject *row = Py_BuildValue("(sss)", rows[i].name, rows[i].looks, rows[i].what);
+        if (!row || PyList_Append(list, row))
+            Py_CLEAR(list);
+        Py_XDECREF(row);
+    }
+    return list;
+}
+
 static PyObject *mod_child_key(PyObject *module, PyObject *noargs)
 {
     (void)noargs;
@@ -354,6 +372,7 @@ static PyMethodDef module_methods[] = {
     {"_baggage_set", mod_baggage_set, METH_VARARGS, NULL},
     {"_parse_traceparent", mod_parse_traceparent, METH_O, NULL},
     {"_options", mod_options, METH_NOARGS, NULL},
+    {"_redact_table", mod_redact_table, METH_NOARGS, NULL},
     {"_child_key", mod_child_key, METH_NOARGS, NULL},
     {"_nudge", mod_nudge, METH_NOARGS, NULL},
     {"_use_scope", mod_use_scope, METH_NOARGS, NULL},

@@ -20,6 +20,8 @@ static int make_root(struct assembly *a)
     err = assembly_keep(a, &root->span.name, ao_str_from(a->config.name));
     if (!err)
         err = assembly_keep(a, &root->span.type, AO_STR("task"));
+    if (!err)
+        err = assembly_show_who(a);
     return err ? err : assembly_touch(a, root);
 }
 
@@ -60,6 +62,9 @@ void assembly_free(struct assembly *a)
     ao_free(a->session_id);
     ao_free(a->user_id);
     ao_free(a->braintrust_parent);
+    ao_free(a->agent_session_id);
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        ao_free(a->who[i]);
     ao_free(a->sandbox.sandbox_id);
     ao_free(a);
 }
@@ -189,7 +194,9 @@ static int take_hello(struct assembly *a, struct writer *writer, const struct ao
     if (AO_HAS(record, resource)) {
         read_resource(a, record->resource);
         if (first)
-            err = assembly_keep(a, &root->span.attributes, record->resource);
+            err = assembly_merge(a, &root->span.attributes, record->resource);
+        if (first && !err)
+            err = assembly_show_who(a);
     }
     if (!err && first && AO_HAS(record, braintrust_parent))
         err = assembly_keep(a, &a->braintrust_parent, record->braintrust_parent);
@@ -233,15 +240,7 @@ static int take_common(struct assembly *a, struct span *span, const struct ao_re
         err = assembly_keep(a, &span->tags, r->tags);
     if (!err && AO_HAS(r, model))
         err = assembly_keep(a, &span->model, r->model);
-    if (!err && AO_HAS(r, session_id))
-        err = assembly_keep(a, &span->session_id, r->session_id);
-    if (!err && AO_HAS(r, user_id))
-        err = assembly_keep(a, &span->user_id, r->user_id);
-    if (!err && span->session_id && !a->session_id)
-        err = assembly_keep(a, &a->session_id, ao_str_from(span->session_id));
-    if (!err && span->user_id && !a->user_id)
-        err = assembly_keep(a, &a->user_id, ao_str_from(span->user_id));
-    return err;
+    return err ? err : assembly_take_who(a, span, r);
 }
 
 static uint64_t sane_time(uint64_t time)
@@ -369,6 +368,8 @@ static int take_event(struct assembly *a, const struct ao_record *r)
 
 static int take_usage(struct assembly *a, const struct ao_record *r)
 {
+    if (a->config.earlier && earlier_billed(a->config.earlier, &a->config.trace_id, r, a->ledger))
+        return AO_OK;
     int err = ao_ledger_add(a->ledger, r);
     if (err == AO_ERR_USAGE || err == AO_ERR_SYNTAX || err == AO_ERR_TYPE)
         assembly_bad_record(a);

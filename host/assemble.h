@@ -18,6 +18,8 @@
 #include "core/id.h"
 #include "core/ledger.h"
 #include "core/record.h"
+#include "host/attribution.h"
+#include "host/earlier.h"
 #include "host/span.h"
 #include "host/store.h"
 
@@ -32,6 +34,8 @@ struct assembly_config {
     uint64_t start;              /* of the root span, ns */
     uint64_t seed;               /* for the hash of ids */
     const struct ao_price_table *prices; /* outlives the assembly */
+    const struct attribution *who; /* what the host says of whom it is for; outlives the assembly; NULL: nothing */
+    struct earlier *earlier;       /* what was billed before; outlives the assembly; NULL: nothing */
 };
 
 struct assembly_counts {
@@ -106,9 +110,16 @@ const struct sandbox_facts *assembly_sandbox(const struct assembly *assembly);
 struct ao_trace_id assembly_trace_id(const struct assembly *assembly);
 /* All that said hello said bye, and nothing was missing, dropped or malformed. */
 bool assembly_clean_end(const struct assembly *assembly);
-/* Of the first agent span that has one; NULL when unknown. */
+/* As the host says, else of the first span that has one; NULL when unknown. */
 const char *assembly_session_id(const struct assembly *assembly);
 const char *assembly_user_id(const struct assembly *assembly);
+const char *assembly_who(const struct assembly *assembly, enum store_who which);
+/* As the agent itself calls its session; NULL when unknown. */
+const char *assembly_agent_session_id(const struct assembly *assembly);
+/* Adds members to the root's attributes (a JSON object). AO_ERR_NOMEM. */
+int assembly_root_attributes(struct assembly *assembly, struct ao_str object);
+/* Usage came since the last settle. */
+bool assembly_unsettled(const struct assembly *assembly);
 /* Container form, told by a hello; NULL. */
 const char *assembly_braintrust_parent(const struct assembly *assembly);
 /* From the first start to the last end that records told, without the root; false when there is no span. */

@@ -155,6 +155,11 @@ static int settle_spans(struct assembly *a)
     return err;
 }
 
+bool assembly_unsettled(const struct assembly *a)
+{
+    return a->ledger_changed;
+}
+
 int assembly_settle(struct assembly *a)
 {
     if (!a->ledger_changed)
@@ -200,10 +205,10 @@ static int fill_cost_item(struct assembly *a, const struct ao_bill_item *item, s
         err = assembly_keep(a, &out->model, item->model);
     if (!err)
         err = assembly_keep(a, &out->basis, ao_str_from(ao_basis_name(item->basis)));
-    if (!err && (item->session_id.ptr || a->session_id))
-        err = assembly_keep(a, &out->session_id, item->session_id.ptr ? item->session_id : ao_str_from(a->session_id));
     if (!err)
-        err = assembly_keep(a, &out->user_id, ao_str_from(a->user_id));
+        err = assembly_cost_who(a, item->session_id, out);
+    if (!err)
+        err = assembly_keep(a, &out->message_id, item->message_id);
     if (!err && item->match.price) {
         err = assembly_keep(a, &out->price_row, ao_str_from(item->match.price->row));
         if (!err)
@@ -236,9 +241,7 @@ static int fill_e2b_item(struct assembly *a, struct cost_item *out)
     if (!err)
         err = assembly_keep(a, &out->basis, AO_STR("computed"));
     if (!err)
-        err = assembly_keep(a, &out->session_id, ao_str_from(a->session_id));
-    if (!err)
-        err = assembly_keep(a, &out->user_id, ao_str_from(a->user_id));
+        err = assembly_cost_who(a, AO_STR_NONE, out);
     return err;
 }
 
@@ -255,7 +258,7 @@ int assembly_put_costs(struct assembly *a, struct store *store)
         filled++;
     }
     if (!err)
-        err = store_put_costs(store, &a->config.trace_id, items, count);
+        err = store_put_run_costs(store, &a->config.trace_id, &a->config.root_id, items, count);
     for (size_t i = 0; i < filled; i++)
         cost_item_release(&items[i]);
     ao_free(items);

@@ -77,9 +77,7 @@ static int finish_root(struct assembly *a, const struct assembly_end *end)
     err = assembly_keep(a, &root->span.error_type, ao_str_from(end->error_type));
     if (!err)
         err = assembly_keep(a, &root->span.error_message, ao_str_from(end->error_message));
-    if (!err && a->session_id)
-        err = assembly_keep(a, &root->span.session_id, ao_str_from(a->session_id));
-    return err;
+    return err ? err : assembly_show_who(a);
 }
 
 int assembly_finish(struct assembly *a, const struct assembly_end *end)
@@ -116,16 +114,6 @@ bool assembly_clean_end(const struct assembly *a)
             return false;
     return a->counts.hellos > 0 && !a->unknown_writer && a->counts.sequence_gaps == 0 &&
            a->counts.dropped_in_sandbox == 0 && a->counts.bad_records == 0;
-}
-
-const char *assembly_session_id(const struct assembly *a)
-{
-    return a->session_id;
-}
-
-const char *assembly_user_id(const struct assembly *a)
-{
-    return a->user_id;
 }
 
 const char *assembly_braintrust_parent(const struct assembly *a)

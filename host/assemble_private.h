@@ -50,6 +50,8 @@ struct assembly {
     char *session_id;
     char *user_id;
     char *braintrust_parent;
+    char *agent_session_id;
+    char *who[WHO_COUNT]; /* what the agent says; the host's word is in config.who */
 };
 
 /* The entry of a span, made when missing; NULL and *ret_err when refused or out of memory. */
@@ -64,6 +66,12 @@ int assembly_touch_anyway(struct assembly *a, struct entry *entry);
 int assembly_keep(struct assembly *a, char **target, struct ao_str text);
 /* Sets the members of object `extra` in object *target (JSON texts); *target may be NULL. */
 int assembly_merge(struct assembly *a, char **target, struct ao_str extra);
+/* Puts onto the root whom the run is for, as far as it is known; at the start, after a hello, at the end. AO_ERR_NOMEM. */
+int assembly_show_who(struct assembly *a);
+/* Takes session, user and the like from a record of a span, where the host is silent. AO_ERR_NOMEM. */
+int assembly_take_who(struct assembly *a, struct span *span, const struct ao_record *r);
+/* Of a cost row: whose it is. `session_id` as the agent calls it, absent: unknown. AO_ERR_NOMEM. */
+int assembly_cost_who(struct assembly *a, struct ao_str session_id, struct cost_item *item);
 /* Writes the bill's items as cost rows. */
 int assembly_put_costs(struct assembly *a, struct store *store);
 

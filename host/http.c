@@ -119,7 +119,6 @@ static int set_options(struct transfer *transfer, const struct http_request *req
     long connect = limit < (long)HTTP_CONNECT_TIMEOUT_MS ? limit : (long)HTTP_CONNECT_TIMEOUT_MS;
     const char *ca_file = getenv("SSL_CERT_FILE");
     if (curl_easy_setopt(easy, CURLOPT_URL, request->url.data) ||
-        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) ||
         curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) ||
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "agentobs-host/" AO_VERSION) ||
         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, limit) ||

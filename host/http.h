@@ -9,7 +9,8 @@
  * (https_proxy, http_proxy, all_proxy, no_proxy), a private certificate
  * authority from SSL_CERT_FILE.
  *
- * Nothing blocks but http_wait, and that no longer than it is told.
+ * Nothing blocks but http_wait, and that no longer than it is told. SIGPIPE is
+ * libcurl's to keep away: it is ignored inside these calls and nowhere else.
  */
 #ifndef AO_HOST_HTTP_H
 #define AO_HOST_HTTP_H

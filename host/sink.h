@@ -49,7 +49,8 @@ struct sink_ops {
     /*
      * Encodes as many of the changes as fit one request, in order. Returns how many
      * were consumed (0: none of them concerns this sink and `ret_request` is unset
-     * while *ret_consumed says how many to skip), negative on error.
+     * while *ret_consumed says how many to skip), negative on error. AO_ERR_BUSY:
+     * something must be prepared first (a name to resolve): prepare is asked again.
      */
     int (*encode)(struct sink *sink, const struct change *changes, size_t count, struct http_request *ret_request,
                   size_t *ret_consumed);

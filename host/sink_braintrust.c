@@ -198,7 +198,7 @@ static int named_target(const char *prefix, const char *value, struct bt_target 
     return err;
 }
 
-/* The first of the settings that names a destination. */
+/* The first of the settings that names a destination, as a container. */
 static int default_target(const struct config *config, struct bt_target *ret_target, const char **ret_name)
 {
     static const struct {
@@ -213,11 +213,18 @@ static int default_target(const struct config *config, struct bt_target *ret_tar
         if (value)
             err = named_target(places[i].prefix, value, ret_target);
     }
-    if (!err) {
-        ao_free(ret_target->text);
-        ret_target->text = NULL;
-    }
     return err;
+}
+
+char *sink_braintrust_container(const struct config *config)
+{
+    struct bt_target target;
+    const char *variable;
+    if (default_target(config, &target, &variable))
+        return NULL;
+    char *text = ao_strdup(ao_str_from(target.text));
+    bt_target_release(&target);
+    return text;
 }
 
 static int fill(struct braintrust *bt, const struct config *config, char **ret_error)

@@ -29,6 +29,11 @@
 bool sink_braintrust_configured(const struct config *config);
 /* AO_ERR_NOMEM, or AO_ERR_USAGE with a sentence (ao_free): no key, a bad BRAINTRUST_PARENT. Copies what it needs. */
 int sink_braintrust_new(const struct config *config, struct sink **ret_sink, char **ret_error);
+/*
+ * Where the settings send rows, in container form ("project_name:demo"): for a run's braintrust_parent, so that
+ * its rows go there whichever process sends them. NULL when memory is short or the settings are bad (ao_free).
+ */
+char *sink_braintrust_container(const struct config *config);
 /* What one request may take. */
 uint64_t sink_braintrust_timeout_ms(const struct config *config);
 

@@ -31,7 +31,7 @@ enum bt_target_state {
 
 /* One destination. Strings owned. */
 struct bt_target {
-    char *text; /* as the run gave it; NULL: the default target */
+    char *text; /* container or slug, as the run or the settings gave it */
     enum bt_target_state state;
     enum ao_bt_object object;
     char *id;

@@ -104,7 +104,7 @@ int bt_target_of(struct braintrust *bt, const struct run *run, size_t *ret_index
     *ret_index = 0;
     if (!text || !*text)
         return AO_OK;
-    for (size_t i = 1; i < bt->target_count; i++) {
+    for (size_t i = 0; i < bt->target_count; i++) {
         if (strcmp(bt->targets[i].text, text) == 0) {
             *ret_index = i;
             return AO_OK;

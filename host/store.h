@@ -6,8 +6,9 @@
  * span as it is now, so replaying from any position ends in the same state.
  *
  * One store may be used by many processes at a time; each write is a short
- * transaction. Nothing here prints: on failure a negative enum ao_err comes
- * back and store_error() tells the reason in a sentence.
+ * transaction. A killed process loses nothing that was committed; a power failure
+ * may lose the last commits, never the store. Nothing here prints: on failure a
+ * negative enum ao_err comes back and store_error() tells the reason in a sentence.
  *
  * Errors: AO_ERR_BUSY (another process holds the write lock longer than the
  * busy timeout), AO_ERR_IO (full disk, read-only, I/O), AO_ERR_CORRUPT,

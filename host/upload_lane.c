@@ -96,6 +96,7 @@ static bool rest(struct lane *lane)
     if (store_read_changes(up->config.store, lane->position, UPLOAD_WINDOW, UPLOAD_WINDOW_BYTES, &lane->batch))
         return wait_for_store(lane);
     if (lane->batch.count == 0 && lane->batch.last <= lane->position) {
+        http_request_release(&lane->request);
         lane->empty = up->hurry;
         lane->elsewhere = false;
         lane->backfilling = false;

@@ -634,6 +634,24 @@ static void test_a_runs_own_parent_wins(void **state)
     ao_free(url);
 }
 
+/* A run that was recorded with other settings goes where those said. */
+static void test_the_settings_as_a_runs_parent(void **state)
+{
+    struct world *w = *state;
+    struct config *config;
+    char *error = NULL;
+    start(w, BASE "BRAINTRUST_API_URL=" API "\nBRAINTRUST_PROJECT=mine\n");
+    assert_int_equal(config_load(w->fixture->folder, &config, &error), AO_OK);
+    char *container = sink_braintrust_container(config);
+    assert_string_equal(container, "project_name:mine");
+    put_run(w, 1, container);
+    put_run(w, 2, "");
+    assert_true(drain(w));
+    EXPECT_REQUESTS(w, API "/version", APP "/api/apikey/login", APP "/api/project/register", API "/logs3");
+    ao_free(container);
+    config_free(config);
+}
+
 static void test_a_runs_parent_that_is_refused_does_not_stop_the_others(void **state)
 {
     struct world *w = *state;
@@ -757,6 +775,7 @@ int main(void)
         WORLD_TEST(test_a_detour_that_does_not_work_ends_in_a_cut_row),
         WORLD_TEST(test_a_limit_that_nobody_told_is_learned),
         WORLD_TEST(test_a_runs_own_parent_wins),
+        WORLD_TEST(test_the_settings_as_a_runs_parent),
         WORLD_TEST(test_a_runs_parent_that_is_refused_does_not_stop_the_others),
         WORLD_TEST(test_a_runs_project_that_cannot_be_made_falls_back),
         WORLD_TEST(test_ids_of_an_older_sdk_stay_as_they_are),
