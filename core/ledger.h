@@ -7,6 +7,10 @@
  * block, partial messages, a transcript). Merged by message id, and by request id
  * where both sides have one; field by field the maximum. Figures of a provisional
  * snapshot yield to final ones. `iterations` are priced each by its own model.
+ * A response that was told to have used nothing is an item, too, unless totals tell
+ * better: of a model without a price its cost is unknown, not 0.
+ * A response that was told to have used nothing is an item, too, unless totals tell
+ * better: of a model without a price its cost is unknown, not 0.
  * Model "<synthetic>" is Claude Code's own notice, not a request: ignored.
  *
  * Scope "total": the agent's running totals, cumulative over its process and kept
@@ -82,11 +86,12 @@ struct ao_bill_model {
 
 enum ao_item_kind { AO_ITEM_REQUEST, AO_ITEM_UNATTRIBUTED };
 
-/* One request (one item for each model that served it), or one remainder. */
+/* One request (one item for each of its iterations), or one remainder. */
 struct ao_bill_item {
     enum ao_item_kind kind;
     size_t model_index;        /* in the bill's models */
     struct ao_str model;       /* id as it came */
+    struct ao_str priced_as;   /* id by which it was priced: model, or the regional id of the totals */
     struct ao_str message_id;  /* absent for a remainder */
     struct ao_str request_id;
     struct ao_str session_id;

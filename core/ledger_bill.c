@@ -222,16 +222,19 @@ static int make_groups(struct bill_work *work)
 
 /* ---- items ---- */
 
+size_t bill_id(const struct bill_work *work, const struct bill_group *group, size_t model)
+{
+    struct ao_model_id id;
+    /* Bedrock's responses name the plain model; the region is in the id that the totals go by. */
+    bool plain = ao_model_id_parse(model_id(work, model), &id) == AO_OK && !id.region[0];
+    return plain && group->regional != LEDGER_NONE && !group->plain_id ? group->regional : model;
+}
+
 struct ao_price_match bill_match(const struct bill_work *work, const struct bill_group *group, size_t model,
                                  uint64_t time)
 {
     struct ao_price_match match = {.price = NULL};
-    struct ao_model_id id;
-    /* Bedrock's responses name the plain model; the region is in the id that the totals go by. */
-    bool plain = ao_model_id_parse(model_id(work, model), &id) == AO_OK && !id.region[0];
-    if (plain && group->regional != LEDGER_NONE && !group->plain_id)
-        model = group->regional;
-    if (ao_price_lookup(work->table, model_id(work, model), time, &match) < 0)
+    if (ao_price_lookup(work->table, model_id(work, bill_id(work, group, model)), time, &match) < 0)
         match.price = NULL;
     return match;
 }
@@ -279,7 +282,7 @@ unsigned bill_mode(const struct ao_usage *usage, const struct ao_cost *cost)
            (usage->tier == AO_TIER_BATCH ? MODE_BATCH : 0u) | (cost->rules & AO_COST_LONG ? MODE_LONG : 0u);
 }
 
-/* Adds usage that one model served to the request's item for that model, which is made when missing. */
+/* Makes the item of usage that one iteration of a request, or the whole request, was billed for. */
 static void add_part(struct bill_work *work, const struct ledger_entry *entry, size_t first_item, size_t model,
                      const struct ao_usage *usage)
 {
@@ -287,41 +290,37 @@ static void add_part(struct bill_work *work, const struct ledger_entry *entry, s
     struct bill_group *group = &work->groups[group_index];
     struct ao_usage part = *usage;
     struct ao_cost cost = {0};
-    struct ao_bill_item *item = NULL;
+    bool first = true;
     ao_usage_normalize(&part);
-    for (size_t i = first_item; i < work->item_count && !item; i++)
-        if (work->extras[i].group == group_index)
-            item = &work->items[i];
-    bool made = !item;
-    if (made) {
-        item = bill_push(work, group_index);
-        *item = (struct ao_bill_item){
-            .kind = AO_ITEM_REQUEST,
-            .model = model_id(work, model),
-            .message_id = entry->by_span ? AO_STR_NONE : ao_str_from(entry->message_id),
-            .request_id = ao_str_from(entry->request_id),
-            .session_id = entry->session ? ao_str_from(work->ledger->sessions[entry->session].id) : AO_STR_NONE,
-            .span_ids = entry->spans,
-            .span_count = entry->span_count,
-            .time = entry->time,
-            .first_token = entry->first_token,
-            .provisional = !entry->has_final_output,
-            .usage = {.speed = part.speed, .geo = part.geo, .tier = part.tier},
-            .match = bill_match(work, group, model, entry->time),
-        };
-        group->item_count++;
-        if (item->provisional)
-            group->placeholder_count++;
-        if (item->provisional || group->placeholder_count == 0)
-            group->fold_item = (size_t)(item - work->items);
-    }
-    ao_usage_add(&item->usage, &part);
+    for (size_t i = first_item; i < work->item_count; i++)
+        first = first && work->extras[i].group != group_index;
+    struct ao_bill_item *item = bill_push(work, group_index);
+    *item = (struct ao_bill_item){
+        .kind = AO_ITEM_REQUEST,
+        .model = model_id(work, model),
+        .priced_as = model_id(work, bill_id(work, group, model)),
+        .message_id = entry->by_span ? AO_STR_NONE : ao_str_from(entry->message_id),
+        .request_id = ao_str_from(entry->request_id),
+        .session_id = entry->session ? ao_str_from(work->ledger->sessions[entry->session].id) : AO_STR_NONE,
+        .span_ids = entry->spans,
+        .span_count = entry->span_count,
+        .time = entry->time,
+        .first_token = entry->first_token,
+        .provisional = !entry->has_final_output,
+        .usage = part,
+        .match = bill_match(work, group, model, entry->time),
+    };
+    group->item_count += first;
+    if (item->provisional)
+        group->placeholder_count += first;
+    if (item->provisional || group->placeholder_count == 0)
+        group->fold_item = (size_t)(item - work->items);
     ao_usage_add(&group->seen, &part);
-    if (item->match.price && (bill_price(&item->match, &part, MODE_AUTO, 0, &cost) < 0 ||
-                              ao_cost_add(&item->cost, &cost) < 0))
+    if (item->match.price && bill_price(&item->match, &part, MODE_AUTO, 0, &cost) < 0)
         item->match.price = NULL;
+    item->cost = cost;
     unsigned mode = bill_mode(&part, &cost);
-    work->extras[item - work->items].mode |= mode;
+    work->extras[item - work->items].mode = mode;
     group->modes |= 1u << mode;
     group->placeholder_modes |= item->provisional ? 1u << mode : 0;
 }
@@ -352,12 +351,21 @@ static void add_beyond(const struct ao_usage *whole, const struct ao_usage *told
     ao_usage_add(into, &beyond);
 }
 
+/* Third-party backends send zeros where the totals tell the truth: such a response is billed by them. */
+static bool told_by_totals(struct bill_work *work, const struct ledger_entry *entry, const struct ao_usage *whole)
+{
+    return entry->segment != LEDGER_NONE && entry->iteration_count == 0 && ao_usage_is_zero(whole) &&
+           work->groups[get_group(work, entry->segment, work->keys[entry->model])].has_total;
+}
+
 static void add_entry(struct bill_work *work, const struct ledger_entry *entry)
 {
     struct ao_usage whole = ledger_entry_usage(entry);
     struct ao_usage told = {0};
     size_t first_item = work->item_count;
     size_t last_main = LEDGER_NONE;
+    if (told_by_totals(work, entry, &whole))
+        return;
     ao_usage_normalize(&whole);
     if (entry->iteration_count && entry->has_final_output) {
         /* A response that was compacted begins with the counts of the compaction: only its end is its own. */

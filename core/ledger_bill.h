@@ -68,7 +68,9 @@ struct bill_work {
 /* How an agent's own figure may deviate: it ignores batch and regional premium, the 1-hour rate, long prompts. */
 enum { AGENT_NO_RULES = 1, AGENT_1H_AS_5M = 2, AGENT_NO_LONG = 4, AGENT_COUNT = 8 };
 
-/* The row for a model id used in a group; match.price NULL when there is none. */
+/* The id by which a model id used in a group is priced: the same, or the regional one of the totals. */
+size_t bill_id(const struct bill_work *work, const struct bill_group *group, size_t model);
+/* Its row; match.price NULL when there is none. */
 struct ao_price_match bill_match(const struct bill_work *work, const struct bill_group *group, size_t model,
                                  uint64_t time);
 /* Prices usage served in a mode, or (agent: AGENT_x) as the agent would. AO_ERR_OVERFLOW. */

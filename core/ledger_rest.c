@@ -292,6 +292,7 @@ static struct ao_bill_item *push_rest(struct bill_work *work, size_t group_index
     *item = (struct ao_bill_item){
         .kind = AO_ITEM_UNATTRIBUTED,
         .model = ao_str_from(work->ledger->models[model]),
+        .priced_as = ao_str_from(work->ledger->models[bill_id(work, group, group->model)]),
         .session_id = segment->session ? ao_str_from(work->ledger->sessions[segment->session].id) : AO_STR_NONE,
         .time = segment->time,
         .usage = *rest,

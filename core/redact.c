@@ -64,12 +64,12 @@ static enum ao_redact_anchor find_anchor(struct ao_str text, size_t from, size_t
     return AO_ANCHOR_NONE;
 }
 
-static bool find_secret(struct ao_redact_text *text, size_t from, struct ao_redact_span *ret_span)
+static bool find_secret(struct ao_str text, size_t from, struct ao_redact_span *ret_span)
 {
     size_t at = from;
     enum ao_redact_anchor anchor;
-    while ((anchor = find_anchor((struct ao_str){text->ptr, text->len}, at, &at)) != AO_ANCHOR_NONE) {
-        if (ao_redact_match(text, at, anchor, ret_span) && ret_span->begin >= from)
+    while ((anchor = find_anchor(text, at, &at)) != AO_ANCHOR_NONE) {
+        if (ao_redact_match(&text, at, anchor, ret_span) && ret_span->begin >= from)
             return true;
         at++;
     }
@@ -78,18 +78,16 @@ static bool find_secret(struct ao_redact_text *text, size_t from, struct ao_reda
 
 bool ao_redact_needed(struct ao_str text)
 {
-    struct ao_redact_text open = {.ptr = text.ptr, .len = text.len};
     struct ao_redact_span span;
-    return find_secret(&open, 0, &span);
+    return find_secret(text, 0, &span);
 }
 
 int ao_redact(struct ao_str text, struct ao_buf *out, unsigned *ret_masked)
 {
-    struct ao_redact_text open = {.ptr = text.ptr, .len = text.len};
     struct ao_redact_span span;
     unsigned masked = 0;
     size_t from = 0;
-    while (find_secret(&open, from, &span)) {
+    while (find_secret(text, from, &span)) {
         ao_buf_add(out, text.ptr + from, span.begin - from);
         ao_buf_add_cstr(out, "[REDACTED:");
         ao_buf_add_cstr(out, span.name);

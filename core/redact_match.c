@@ -29,7 +29,7 @@ uint8_t ao_redact_class(char c)
     }
 }
 
-bool ao_redact_word_at(const struct ao_redact_text *text, size_t at, const char *word)
+bool ao_redact_word_at(const struct ao_str *text, size_t at, const char *word)
 {
     size_t i = 0;
     for (; word[i]; i++) {
@@ -44,20 +44,20 @@ bool ao_redact_word_at(const struct ao_redact_text *text, size_t at, const char 
     return true;
 }
 
-static bool exactly_at(const struct ao_redact_text *text, size_t at, const char *word)
+static bool exactly_at(const struct ao_str *text, size_t at, const char *word)
 {
     size_t len = strlen(word);
     return at <= text->len && text->len - at >= len && memcmp(text->ptr + at, word, len) == 0;
 }
 
-static size_t run_end(const struct ao_redact_text *text, size_t at, unsigned class)
+static size_t run_end(const struct ao_str *text, size_t at, unsigned class)
 {
     while (at < text->len && (ao_redact_class(text->ptr[at]) & class))
         at++;
     return at;
 }
 
-bool ao_redact_is_mask(const struct ao_redact_text *text, size_t begin, size_t end)
+bool ao_redact_is_mask(const struct ao_str *text, size_t begin, size_t end)
 {
     if (!exactly_at(text, begin, "[REDACTED:"))
         return false;
@@ -66,7 +66,7 @@ bool ao_redact_is_mask(const struct ao_redact_text *text, size_t begin, size_t e
 }
 
 /* The character before `at` is the last one of an escape: \n, or \u000a, or the same escaped once more. */
-static bool behind_escape(const struct ao_redact_text *text, size_t at)
+static bool behind_escape(const struct ao_str *text, size_t at)
 {
     const char *p = text->ptr + at;
     if (at >= 2 && p[-2] == '\\' && memchr("bfnrt", p[-1], 5))
@@ -80,7 +80,7 @@ static bool behind_escape(const struct ao_redact_text *text, size_t at)
 }
 
 /* A word begins at `at`, and not inside an escape: a mask may begin there. */
-static bool begins_word(const struct ao_redact_text *text, size_t at)
+static bool begins_word(const struct ao_str *text, size_t at)
 {
     if (at == 0)
         return true;
@@ -105,7 +105,7 @@ static const struct token {
 };
 
 /* AO_ANCHOR_NONE stands for any. */
-static bool match_token(const struct ao_redact_text *text, size_t at, enum ao_redact_anchor anchor,
+static bool match_token(const struct ao_str *text, size_t at, enum ao_redact_anchor anchor,
                         struct ao_redact_span *ret_span)
 {
     if (!begins_word(text, at))
@@ -124,7 +124,7 @@ static bool match_token(const struct ao_redact_text *text, size_t at, enum ao_re
     return false;
 }
 
-static bool match_jwt(const struct ao_redact_text *text, size_t at, struct ao_redact_span *ret_span)
+static bool match_jwt(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span)
 {
     size_t end = at;
     if (!begins_word(text, at))
@@ -141,7 +141,7 @@ static bool match_jwt(const struct ao_redact_text *text, size_t at, struct ao_re
     return true;
 }
 
-static bool match_bearer(const struct ao_redact_text *text, size_t at, struct ao_redact_span *ret_span)
+static bool match_bearer(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span)
 {
     if (!ao_redact_word_at(text, at, "bearer ") || !begins_word(text, at))
         return false;
@@ -160,7 +160,7 @@ static bool match_bearer(const struct ao_redact_text *text, size_t at, struct ao
 }
 
 /* From behind "-----BEGIN " or "-----END " to behind the dashes that close the line; 0 when it names no private key. */
-static size_t pem_label_end(const struct ao_redact_text *text, size_t at)
+static size_t pem_label_end(const struct ao_str *text, size_t at)
 {
     static const char private_key[] = "PRIVATE KEY";
     bool private = false;
@@ -175,7 +175,7 @@ static size_t pem_label_end(const struct ao_redact_text *text, size_t at)
 }
 
 /* The length of what stands at `at` inside a block: a character, a line break in an escaped form, or nothing. */
-static size_t pem_unit(const struct ao_redact_text *text, size_t at)
+static size_t pem_unit(const struct ao_str *text, size_t at)
 {
     char c = text->ptr[at];
     if (c == '\\')
@@ -183,7 +183,7 @@ static size_t pem_unit(const struct ao_redact_text *text, size_t at)
     return ao_redact_class(c) || memchr(" :,\t\r\n", c, 6) ? 1 : 0;
 }
 
-static bool match_pem(const struct ao_redact_text *text, size_t at, struct ao_redact_span *ret_span)
+static bool match_pem(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span)
 {
     if (at < 3 || !exactly_at(text, at - 3, "-----BEGIN "))
         return false;
@@ -208,7 +208,7 @@ static bool match_pem(const struct ao_redact_text *text, size_t at, struct ao_re
 }
 
 /* scheme://user:PASSWORD@; `at` is that of the first colon. */
-static bool match_url(const struct ao_redact_text *text, size_t at, bool escaped, struct ao_redact_span *ret_span)
+static bool match_url(const struct ao_str *text, size_t at, bool escaped, struct ao_redact_span *ret_span)
 {
     size_t colon = 0, sign = 0;
     size_t user = at + (escaped ? sizeof(":\\/\\/") : sizeof("://")) - 1;
@@ -226,12 +226,12 @@ static bool match_url(const struct ao_redact_text *text, size_t at, bool escaped
     return true;
 }
 
-bool ao_redact_match_token(const struct ao_redact_text *text, size_t at, struct ao_redact_span *ret_span)
+bool ao_redact_match_token(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span)
 {
     return match_token(text, at, AO_ANCHOR_NONE, ret_span) || match_jwt(text, at, ret_span);
 }
 
-bool ao_redact_match(struct ao_redact_text *text, size_t at, enum ao_redact_anchor anchor,
+bool ao_redact_match(const struct ao_str *text, size_t at, enum ao_redact_anchor anchor,
                      struct ao_redact_span *ret_span)
 {
     switch (anchor) {

@@ -7,18 +7,6 @@
 #include "core/base.h"
 #include "core/redact_table.h"
 
-enum ao_redact_kind {
-    AO_REDACT_UNKNOWN,
-    AO_REDACT_PLAIN,
-    AO_REDACT_JSON,
-};
-
-struct ao_redact_text {
-    const char *ptr;
-    size_t len;
-    enum ao_redact_kind kind; /* found out when it first matters */
-};
-
 struct ao_redact_span {
     size_t begin; /* of what the mask replaces */
     size_t end;
@@ -29,21 +17,21 @@ struct ao_redact_span {
  * The secret to which the anchor at `at` belongs. Each looks at a stretch of
  * text that no later call at another anchor looks at more than a few times.
  */
-bool ao_redact_match(struct ao_redact_text *text, size_t at, enum ao_redact_anchor anchor,
+bool ao_redact_match(const struct ao_str *text, size_t at, enum ao_redact_anchor anchor,
                      struct ao_redact_span *ret_span);
 
 /* A value behind a telling name (redact_name.c). */
-bool ao_redact_match_name(struct ao_redact_text *text, size_t at, enum ao_redact_anchor anchor,
+bool ao_redact_match_name(const struct ao_str *text, size_t at, enum ao_redact_anchor anchor,
                           struct ao_redact_span *ret_span);
 
 /* A known prefix at `at`, which must begin a word. */
-bool ao_redact_match_token(const struct ao_redact_text *text, size_t at, struct ao_redact_span *ret_span);
+bool ao_redact_match_token(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span);
 
 /* The classes of a character, AO_C_ bits. */
 uint8_t ao_redact_class(char c);
 /* Text from `at` equals `word` (lowercase), letters of either case. */
-bool ao_redact_word_at(const struct ao_redact_text *text, size_t at, const char *word);
+bool ao_redact_word_at(const struct ao_str *text, size_t at, const char *word);
 /* The text from `begin` to `end` is one mask already. */
-bool ao_redact_is_mask(const struct ao_redact_text *text, size_t begin, size_t end);
+bool ao_redact_is_mask(const struct ao_str *text, size_t begin, size_t end);
 
 #endif

@@ -1,5 +1,4 @@
 /* Secrets that are known by the name beside them: password=..., "api_key": "...", \"token\":\"...\" */
-#include "core/json.h"
 #include "core/redact_match.h"
 
 #define QUOTED_TOKEN_MIN 8u /* "token" is also a word of language models: their tokens are short */
@@ -14,7 +13,7 @@ struct name {
 static const char *const key_words[] = {"api", "access", "private", "secret", "auth", "signing", "encryption", "master"};
 
 /* One of the words that make a key a secret ends at `at`, with '_' or '-' or nothing before the key. */
-static bool key_word_before(const struct ao_redact_text *text, size_t at)
+static bool key_word_before(const struct ao_str *text, size_t at)
 {
     if (at > 0 && (text->ptr[at - 1] == '_' || text->ptr[at - 1] == '-'))
         at--;
@@ -27,7 +26,7 @@ static bool key_word_before(const struct ao_redact_text *text, size_t at)
 }
 
 /* The word of which the anchor at `at` is a part, `offset` characters before it. */
-static bool take_name(const struct ao_redact_text *text, size_t at, size_t offset, const char *word, const char *label,
+static bool take_name(const struct ao_str *text, size_t at, size_t offset, const char *word, const char *label,
                       struct name *ret_name)
 {
     if (at < offset || !ao_redact_word_at(text, at - offset, word))
@@ -36,7 +35,7 @@ static bool take_name(const struct ao_redact_text *text, size_t at, size_t offse
     return true;
 }
 
-static bool find_name(const struct ao_redact_text *text, size_t at, enum ao_redact_anchor anchor, struct name *ret_name)
+static bool find_name(const struct ao_str *text, size_t at, enum ao_redact_anchor anchor, struct name *ret_name)
 {
     switch (anchor) {
     case AO_ANCHOR_PASSWORD:
@@ -62,7 +61,7 @@ struct quote {
 };
 
 /* Steps over a quotation mark; false when something else that is no plain character stands there. */
-static bool take_quote(const struct ao_redact_text *text, size_t *at, struct quote *ret_quote)
+static bool take_quote(const struct ao_str *text, size_t *at, struct quote *ret_quote)
 {
     size_t i = *at;
     *ret_quote = (struct quote){0};
@@ -79,13 +78,13 @@ static bool take_quote(const struct ao_redact_text *text, size_t *at, struct quo
     return true;
 }
 
-static void skip_space(const struct ao_redact_text *text, size_t *at)
+static void skip_space(const struct ao_str *text, size_t *at)
 {
     while (*at < text->len && (text->ptr[*at] == ' ' || text->ptr[*at] == '\t'))
         ++*at;
 }
 
-static bool take_any(const struct ao_redact_text *text, size_t *at, const char *set)
+static bool take_any(const struct ao_str *text, size_t *at, const char *set)
 {
     if (*at >= text->len || !memchr(set, text->ptr[*at], strlen(set)))
         return false;
@@ -103,7 +102,7 @@ static size_t level_of(size_t run)
 }
 
 /* The end of a value in quotes, behind its opening mark: at its closing one, or where the text or a line ends. */
-static size_t quoted_end(const struct ao_redact_text *text, size_t at, struct quote quote)
+static size_t quoted_end(const struct ao_str *text, size_t at, struct quote quote)
 {
     while (at < text->len && text->ptr[at] != '\n') {
         size_t mark = at;
@@ -124,7 +123,7 @@ static size_t quoted_end(const struct ao_redact_text *text, size_t at, struct qu
 }
 
 /* The end of a value without quotes, or `limit`. An escaped backslash or slash belongs to it. */
-static size_t bare_end(const struct ao_redact_text *text, size_t at, size_t limit)
+static size_t bare_end(const struct ao_str *text, size_t at, size_t limit)
 {
     while (at < text->len && at < limit) {
         char c = text->ptr[at];
@@ -140,7 +139,7 @@ static size_t bare_end(const struct ao_redact_text *text, size_t at, size_t limi
 }
 
 /* What stands bare behind a name is a secret, not code or prose. */
-static bool bare_is_secret(const struct ao_redact_text *text, size_t begin, size_t end, bool assigned)
+static bool bare_is_secret(const struct ao_str *text, size_t begin, size_t end, bool assigned)
 {
     static const char *const harmless[] = {"none", "null", "true", "false", "undefined", "self."};
     bool digit = false;
@@ -156,24 +155,13 @@ static bool bare_is_secret(const struct ao_redact_text *text, size_t begin, size
     return digit || assigned;
 }
 
-/* Does a '"' end a string here? Only for some places in few texts does it matter. */
-static bool is_json(struct ao_redact_text *text)
-{
-    if (text->kind == AO_REDACT_UNKNOWN) {
-        /* What is nested too deep for the reader is taken for JSON as well. */
-        bool valid = ao_json_validate((struct ao_str){text->ptr, text->len}) != AO_ERR_SYNTAX;
-        text->kind = valid ? AO_REDACT_JSON : AO_REDACT_PLAIN;
-    }
-    return text->kind == AO_REDACT_JSON;
-}
-
 /* What lies between a name and its value. */
 struct joint {
     struct quote name_quote;
     bool assigned; /* '=' with no space around it */
 };
 
-static bool take_joint(const struct ao_redact_text *text, size_t *at, struct joint *ret_joint)
+static bool take_joint(const struct ao_str *text, size_t *at, struct joint *ret_joint)
 {
     if (!take_quote(text, at, &ret_joint->name_quote))
         return false;
@@ -191,8 +179,18 @@ static bool take_joint(const struct ao_redact_text *text, size_t *at, struct joi
     return true;
 }
 
+/*
+ * print("Token:", x): does the mark ending at `at` close a string rather than
+ * open a value? In JSON only ',', ':', brackets and white space can follow the
+ * end of a string, so this is also what keeps a mask from crossing it.
+ */
+static bool closes_string(const struct ao_str *text, size_t at)
+{
+    return at == text->len || memchr(" ,;:)]}+.\\\t\n\r", text->ptr[at], 13);
+}
+
 /* The opening mark of a value, and whether it can be one where it stands. */
-static bool take_value_quote(struct ao_redact_text *text, size_t *at, struct quote name, struct quote *ret_quote)
+static bool take_value_quote(const struct ao_str *text, size_t *at, struct quote name, struct quote *ret_quote)
 {
     if (!take_quote(text, at, ret_quote))
         return false;
@@ -200,17 +198,10 @@ static bool take_value_quote(struct ao_redact_text *text, size_t *at, struct quo
         return name.mark == 0; /* a bare value behind a name in quotes is a number or an object */
     if (name.mark == '"' && ret_quote->mark == '"')
         return name.level == ret_quote->level;
-    /* In JSON a bare '"' behind anything else ends the string that we are in. */
-    return ret_quote->mark == '\'' || ret_quote->level > 0 || !is_json(text);
+    return !closes_string(text, *at);
 }
 
-/* print("Token:", x): the mark behind the name ends a string rather than that it begins a value. */
-static bool closes_name(const struct ao_redact_text *text, size_t behind)
-{
-    return behind == text->len || memchr(" ,;:)]}+.\\\t\n\r", text->ptr[behind], 13);
-}
-
-static void skip_scheme(const struct ao_redact_text *text, size_t *at)
+static void skip_scheme(const struct ao_str *text, size_t *at)
 {
     static const char *const schemes[] = {"bearer ", "basic ", "token ", "digest "};
     for (size_t i = 0; i < AO_ARRAY_LEN(schemes); i++) {
@@ -221,7 +212,7 @@ static void skip_scheme(const struct ao_redact_text *text, size_t *at)
     }
 }
 
-bool ao_redact_match_name(struct ao_redact_text *text, size_t at, enum ao_redact_anchor anchor,
+bool ao_redact_match_name(const struct ao_str *text, size_t at, enum ao_redact_anchor anchor,
                           struct ao_redact_span *ret_span)
 {
     struct name name;
@@ -231,8 +222,6 @@ bool ao_redact_match_name(struct ao_redact_text *text, size_t at, enum ao_redact
         return false;
     size_t begin = name.end;
     if (!take_joint(text, &begin, &joint) || !take_value_quote(text, &begin, joint.name_quote, &quote))
-        return false;
-    if (quote.mark && joint.name_quote.mark == 0 && closes_name(text, begin))
         return false;
     if (anchor == AO_ANCHOR_AUTHORIZATION)
         skip_scheme(text, &begin);

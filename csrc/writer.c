@@ -303,6 +303,7 @@ void *ao_writer_main(void *arg)
 {
     struct ao_emitter *e = arg;
     unsigned idle = 0;
+    pthread_setname_np(pthread_self(), "agentobs");
     open_output(e);
     struct drained drained = drain(e); /* the hello goes out at once */
     while (wait_for_work(e, &idle, drained.young)) {

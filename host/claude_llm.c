@@ -60,14 +60,19 @@ static void take_usage(struct claude_tree *tree, struct claude_thread *thread, y
     if (!object || (llm->usage_final && provisional))
         return;
     claude_usage_read(&usage, object);
-    if (claude_usage_is_zero(&usage))
+    /* Third-party backends send zeros instead of nothing; that there was a response is told, once. */
+    bool zeros = claude_usage_is_zero(&usage);
+    if (zeros && (llm->usage_told || llm->zeros_told || !usage.known))
         return;
+    llm->zeros_told |= zeros;
     if (llm->usage_told && llm->usage_final == !provisional && claude_usage_equal(&usage, &llm->usage) &&
         yyjson_arr_size(iterations) == 0)
         return;
-    llm->usage = usage;
-    llm->usage_told = true;
-    llm->usage_final = !provisional;
+    if (!zeros) {
+        llm->usage = usage;
+        llm->usage_told = true;
+        llm->usage_final = !provisional;
+    }
     const struct usage_of of = {
         .span = &llm->span,
         .message_id = ao_str_from(llm->message_id),
@@ -76,7 +81,7 @@ static void take_usage(struct claude_tree *tree, struct claude_thread *thread, y
         .first_token = llm->first_token,
         .time = time,
     };
-    tell_usage(tree, thread, &of, &usage, iterations, provisional);
+    tell_usage(tree, thread, &of, &usage, zeros ? NULL : iterations, provisional || zeros);
 }
 
 /* The same for a response whose span has ended, or never was. */

@@ -242,6 +242,8 @@ void claude_tool_result(struct claude_tree *tree, struct claude_session *session
     if (tool->agent || tool->child != CLAUDE_NONE)
         agent_result(tree, session, id, content, yyjson_is_obj(details) ? details : NULL, failed, time);
     tool = claude_tool_find(tree, session, id);
+    if (!tool->open)
+        return; /* a liar's sub-agent made this call itself */
     const struct tool_end end = {content, failed, false, refusal, time};
     tool_end(tree, tool, &end);
     claude_worked(owner, time);

@@ -34,6 +34,7 @@ struct claude_llm {
     struct ao_buf output;        /* content blocks, comma-separated */
     struct claude_usage usage;   /* as last written */
     bool usage_told, usage_final;
+    bool zeros_told; /* that it used nothing: once */
     bool streaming;              /* message_start without message_stop */
     struct claude_blocks blocks; /* content that streams */
     uint64_t omitted;            /* bytes of content left out */

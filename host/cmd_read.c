@@ -77,11 +77,11 @@ static void take_signals(struct reader *r)
 
 static void show(struct reader *r, uint64_t now)
 {
-    struct ao_buf *output = recording_output(r->recording);
-    if (output->len) {
+    struct ao_buf *output = recording_output(r->recording), *notices = recording_notices(r->recording);
+    if (output->len || notices->len)
         progress_erase(&r->err);
-        output_drain(&r->out, output);
-    }
+    output_drain(&r->out, output);
+    output_drain(&r->err, notices);
     recording_tick(r->recording, now);
     if (r->progress) {
         char line[160];
@@ -108,7 +108,7 @@ static bool wait_ready(struct reader *r, int fd)
 static int read_all(struct reader *r, int fd)
 {
     bool regular = is_regular(fd);
-    while (!r->stopped_by) {
+    while (!r->stopped_by && !recording_over_budget(r->recording)) {
         bool ready = regular || wait_ready(r, fd);
         uint64_t now = clock_now();
         take_signals(r);
@@ -156,7 +156,8 @@ static int read_subagents(struct reader *r, const char *path)
     struct dirent **names = NULL;
     int count = folder ? scandir(folder, &names, is_subagent_file, alphasort) : -1, failure = 0;
     for (int i = 0; i < count; i++) {
-        if (!failure && !r->stopped_by && (unsigned)i < SUBAGENTS_MAX)
+        bool stopped = r->stopped_by || recording_over_budget(r->recording);
+        if (!failure && !stopped && (unsigned)i < SUBAGENTS_MAX)
             failure = read_subagent(r, folder, names[i]->d_name);
         free(names[i]);
     }
@@ -220,6 +221,8 @@ static int read_source(struct recording *recording, int fd, const char *path, bo
     }
     if (r.stopped_by)
         code = AO_EXIT_SIGNAL + r.stopped_by;
+    if (recording_run(recording)->status == RUN_BUDGET)
+        code = AO_EXIT_BUDGET;
     if (r.signals >= 0)
         close(r.signals);
     ao_free(r.buffer);

@@ -153,6 +153,8 @@ static int record_child(struct recording *recording, struct child *child, int si
     struct recording_end end = {.now = clock_now(), .status = RUN_OK};
     int code = judge_child(child, &outcome, &end, &text);
     recording_finish(recording, &end);
+    if (recording_run(recording)->status == RUN_BUDGET)
+        code = AO_EXIT_BUDGET;
     int failure = write_rest(recording);
     failure = outcome.out_failure ? outcome.out_failure : failure;
     /* Who reads only the beginning of the output knows that; a full disk is news. */
@@ -167,6 +169,10 @@ static int start_and_record(struct recording *recording, const struct run_option
 {
     struct child child = {.pid = 0};
     char *error = NULL;
+    if (recording_over_budget(recording)) {
+        recording_abandon(recording, clock_now(), AO_EXIT_BUDGET, NULL);
+        return AO_EXIT_BUDGET;
+    }
     int signals = -1, failure = run_loop_take_signals(&signals), code = AO_EXIT_SELF;
     if (failure)
         error = text_format("cannot watch for signals: %s", strerror(failure));

@@ -16,6 +16,7 @@
 #define TICK_NS (200 * CLOCK_MS)
 #define TICK_BUSY_NS (1000 * CLOCK_MS) /* after a tick that waited for a lock in vain */
 #define OUTPUT_MAX ((size_t)1 << 30)
+#define NOTICES_MAX (64u * 1024)
 #define RUN_ID_BYTES 8u
 
 /* ---- opening ---- */
@@ -187,13 +188,17 @@ static int open_stream(struct recording *r, const struct recording_config *confi
         .trace_id = r->run.trace_id,
         .root_id = r->run.root_id,
         .parent_id = r->context.parent_id,
-        .adopt_trace = config->adopt_trace,
+        .adopt_trace = r->adopt_trace,
         .name = r->settings->options.name ? r->settings->options.name : config->name,
         .start = r->run.start,
         .seed = ao_prng_next(&r->prng),
         .prices = &r->settings->prices,
+        .who = &r->who,
+        .earlier = r->earlier,
     };
     int err = assembly_new(&assembly, &r->assembly);
+    if (!err)
+        err = recording_show_previous(r);
     if (err)
         return err;
     struct pipeline_config pipeline = {
@@ -224,14 +229,21 @@ int recording_open(const struct recording_config *config, struct recording **ret
     r->adopt_trace = config->adopt_trace;
     r->next_tick = config->now + TICK_NS;
     ao_buf_init(&r->output, OUTPUT_MAX);
+    ao_buf_init(&r->notices, NOTICES_MAX);
     terminal_filter_init(&r->filter);
     int err = random_prng(&r->prng);
+    if (!err)
+        err = recording_take_who(r, config, ret_error);
     if (!err)
         err = open_store(r, ret_error);
     if (!err)
         err = config->run ? continue_run(r, config) : new_run(r, config);
     if (!err)
         err = copy_context(r, config->context);
+    if (!err)
+        err = recording_open_who(r, config);
+    if (!err)
+        err = recording_open_budget(r, config->now);
     if (!err)
         err = recording_open_uploads(r, ret_error);
     if (!err)
@@ -252,10 +264,15 @@ void recording_free(struct recording *r)
     recording_free_uploads(r);
     pipeline_free(r->pipeline);
     assembly_free(r->assembly);
+    earlier_free(r->earlier);
+    budget_release(&r->budget);
+    attribution_release(&r->who);
     store_close(r->store);
     run_release(&r->run);
     ao_context_release(&r->context);
     ao_buf_release(&r->output);
+    ao_buf_release(&r->notices);
+    ao_free(r->budget_sentence);
     ao_free(r->store_problem);
     ao_free(r->own_error_type);
     ao_free(r->own_error_message);
@@ -278,6 +295,7 @@ struct recording_context recording_context(const struct recording *r)
 void recording_feed(struct recording *r, struct ao_str bytes, uint64_t now)
 {
     (void)pipeline_feed(r->pipeline, bytes, now);
+    recording_check_budget(r, now, false);
 }
 
 void recording_subagent_file(struct recording *r, struct ao_str agent_id)
@@ -322,6 +340,7 @@ void recording_tick(struct recording *r, uint64_t now)
     if (now >= r->next_tick) {
         (void)assembly_settle(r->assembly);
         r->next_tick = now + (recording_flush(r) == AO_ERR_BUSY ? TICK_BUSY_NS : TICK_NS);
+        recording_check_budget(r, now, true);
     }
     recording_step_uploads(r, now);
 }

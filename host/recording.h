@@ -58,12 +58,17 @@ void recording_tick(struct recording *recording, uint64_t now);
 struct curl_waitfd;
 void recording_wait(struct recording *recording, struct curl_waitfd *extra, unsigned count, int timeout_ms);
 
+/* A limit was crossed: the agent is to be stopped. True from the start when nothing is left to spend. */
+bool recording_over_budget(const struct recording *recording);
+/* Lines for people that wait to be written to stderr; the caller consumes them. */
+struct ao_buf *recording_notices(struct recording *recording);
+
 /* One line for a live display: elapsed, calls, tools, tokens, cost. */
 size_t recording_progress(struct recording *recording, uint64_t now, char *out, size_t cap);
 
 struct recording_end {
     uint64_t now;
-    enum run_status status;    /* RUN_OK may become RUN_ERROR or RUN_KILLED by what the stream told */
+    enum run_status status;    /* RUN_OK may become RUN_ERROR or RUN_KILLED by what the stream told; RUN_BUDGET by a limit */
     int exit_code;             /* -1: there was no process */
     const char *error_type;    /* NULL: none known beyond the agent's own */
     const char *error_message;
@@ -78,7 +83,7 @@ void recording_finish(struct recording *recording, const struct recording_end *e
  */
 int recording_conclude(struct recording *recording);
 
-/* The command could not be started: the run is kept as failed, its report written; nothing is shown or sent. */
+/* The command was not started, or nothing was left to spend: the run is kept as failed, its report written; nothing is shown or sent. */
 void recording_abandon(struct recording *recording, uint64_t now, int exit_code, const char *message);
 /* The run is opened for a stream that a later `read --run` reads. AO_ERR_IO when it could not be stored. */
 int recording_leave_open(struct recording *recording);

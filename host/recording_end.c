@@ -17,7 +17,7 @@
 /* ---- the sandbox ---- */
 
 /* Lifetime, not command time, is billed: from the sandbox's own start when it told one that can be true. */
-static void bill_sandbox(struct recording *r, uint64_t end)
+bool recording_sandbox_bill(const struct recording *r, uint64_t end, struct e2b_bill *ret_bill)
 {
     const struct sandbox_facts *facts = assembly_sandbox(r->assembly);
     uint64_t vcpus = r->settings->e2b_vcpus, memory = r->settings->e2b_memory_mib;
@@ -29,13 +29,19 @@ static void bill_sandbox(struct recording *r, uint64_t end)
     if (facts->sandbox_id && facts->start && facts->start < start)
         start = facts->start;
     if (!vcpus || !memory || end < start)
-        return;
+        return false;
     struct e2b_bill bill = {.lifetime_ns = end - start, .vcpus = vcpus, .memory_mib = memory};
     if (ao_cost_e2b(&r->settings->e2b_price, vcpus, memory, bill.lifetime_ns, &bill.cost))
-        return;
-    r->e2b = bill;
-    r->has_e2b = true;
-    assembly_set_e2b(r->assembly, &bill);
+        return false;
+    *ret_bill = bill;
+    return true;
+}
+
+static void bill_sandbox(struct recording *r, uint64_t end)
+{
+    r->has_e2b = recording_sandbox_bill(r, end, &r->e2b);
+    if (r->has_e2b)
+        assembly_set_e2b(r->assembly, &r->e2b);
 }
 
 /* ---- the status ---- */
@@ -53,6 +59,13 @@ static void judge(struct recording *r, const struct recording_end *end)
     r->run.exit_code = end->exit_code;
     r->error_type = end->error_type;
     r->error_message = end->error_message;
+    if (recording_over_budget(r) && end->status != RUN_TIMEOUT) {
+        r->run.status = RUN_BUDGET;
+        r->run.exit_code = AO_EXIT_BUDGET;
+        r->error_type = "budget";
+        r->error_message = r->budget_sentence ? r->budget_sentence : "a limit was crossed";
+        return;
+    }
     const char *type, *message;
     bool agent_error = assembly_agent_error(r->assembly, &type, &message);
     bool generic = end->status == RUN_OK || end->status == RUN_ERROR;
@@ -80,12 +93,9 @@ static int keep_error(struct recording *r)
     return AO_OK;
 }
 
-static void name_session(struct recording *r)
+static void name_target(struct recording *r)
 {
-    const char *session = assembly_session_id(r->assembly);
     const char *parent = assembly_braintrust_parent(r->assembly);
-    if (session && !r->run.session_id)
-        r->run.session_id = ao_strdup(ao_str_from(session));
     if (parent && !r->run.braintrust_parent)
         r->run.braintrust_parent = ao_strdup(ao_str_from(parent));
 }
@@ -135,9 +145,11 @@ void recording_finish(struct recording *r, const struct recording_end *end)
         r->run.start = began;
         r->run.end = ended;
     }
+    recording_check_budget(r, end->now, true);
     judge(r, end);
     (void)keep_error(r);
-    name_session(r);
+    name_target(r);
+    (void)recording_finish_who(r);
     struct assembly_end assembly_end = {
         .start = r->run.start,
         .end = r->run.end,
@@ -221,7 +233,7 @@ static void say_summary(struct recording *r)
     bool told = assembly_counts(r->assembly)->records > 0;
     if (r->store && (tree_print(r->store, &r->run, stderr, TREE_LINES_DEFAULT)))
         console_say("the trace cannot be shown: %s", store_error(r->store));
-    if (!told)
+    if (!told && !recording_over_budget(r))
         console_say("no records came: is the agent instrumented (import agentobs), or does it print "
                     "--output-format stream-json?");
     char trace[AO_TRACE_ID_HEX + 1];
@@ -245,8 +257,16 @@ static int write_report(struct recording *r)
     return err;
 }
 
+static void print_notices(struct recording *r)
+{
+    if (r->notices.len)
+        fwrite(r->notices.data, 1, r->notices.len, stderr);
+    ao_buf_clear(&r->notices);
+}
+
 int recording_conclude(struct recording *r)
 {
+    print_notices(r);
     /* The run's row goes first: a sink names its session and its Braintrust parent from it. */
     (void)store_run(r);
     recording_drain_uploads(r);
@@ -269,6 +289,7 @@ void recording_abandon(struct recording *r, uint64_t now, int exit_code, const c
         .error_message = message,
     };
     recording_finish(r, &end);
+    print_notices(r);
     (void)write_report(r);
 }
 

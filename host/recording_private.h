@@ -2,6 +2,9 @@
 #ifndef AO_HOST_RECORDING_PRIVATE_H
 #define AO_HOST_RECORDING_PRIVATE_H
 
+#include "host/attribution.h"
+#include "host/budget.h"
+#include "host/earlier.h"
 #include "host/recording.h"
 #include "host/report.h"
 #include "host/terminal_filter.h"
@@ -38,7 +41,35 @@ struct recording {
     const char *error_message;
     char *own_error_type, *own_error_message;
     uint64_t text_bytes;
+    struct attribution who;
+    struct earlier *earlier;   /* NULL: there is no store to ask */
+    struct ao_trace_id previous_trace; /* of the session's run before this one; zero: none, or the same trace */
+    struct budget budget;
+    char *budget_sentence;     /* the limit that was crossed; NULL: none */
+    uint64_t seen_turns, seen_tools; /* of the last check */
+    bool unpriced_said;
+    struct ao_buf notices;     /* lines for stderr, escaped */
 };
+
+/* ---- whom the run is for, and the session that it continues (recording_who.c) ---- */
+
+/* Before anything is opened: options, environment, baggage. AO_ERR_USAGE with a sentence, AO_ERR_NOMEM. */
+int recording_take_who(struct recording *r, const struct recording_config *config, char **ret_error);
+/* Once run, store and context are there: names the run, joins its session's trace or links to it. AO_ERR_NOMEM. */
+int recording_open_who(struct recording *r, const struct recording_config *config);
+/* The root names the run before this one of its session. AO_ERR_NOMEM. */
+int recording_show_previous(struct recording *r);
+/* At the end: what the agent told. AO_ERR_NOMEM. */
+int recording_finish_who(struct recording *r);
+
+/* ---- limits (recording_budget.c) ---- */
+
+/* Also checks whether anything is left. AO_ERR_NOMEM. */
+int recording_open_budget(struct recording *r, uint64_t now);
+/* After output was fed; `timed`: time passed, which costs where a sandbox is billed. */
+void recording_check_budget(struct recording *r, uint64_t now, bool timed);
+/* What the sandbox costs until then; false when its size is not known. */
+bool recording_sandbox_bill(const struct recording *r, uint64_t end, struct e2b_bill *ret_bill);
 
 /* Opens the sinks that are configured; says which are off. AO_ERR_USAGE with a sentence for bad settings. */
 int recording_open_uploads(struct recording *r, char **ret_error);

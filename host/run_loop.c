@@ -71,6 +71,20 @@ static void take_signals(struct loop *l)
     }
 }
 
+static void terminate(struct loop *l, uint64_t now)
+{
+    l->term_at = now;
+    child_signal(l->child, SIGTERM);
+    child_signal(l->child, SIGCONT);
+}
+
+/* Asked after each piece of output: what runs away is stopped while it runs. */
+static void check_budget(struct loop *l, uint64_t now)
+{
+    if (!l->term_at && !l->exited_at && recording_over_budget(l->recording))
+        terminate(l, now);
+}
+
 static void check_child(struct loop *l, uint64_t now)
 {
     if (child_reap(l->child) && l->exited_at == 0)
@@ -79,9 +93,7 @@ static void check_child(struct loop *l, uint64_t now)
         return;
     if (l->limits.timeout && !l->term_at && now - l->start >= l->limits.timeout) {
         l->outcome.timed_out = true;
-        l->term_at = now;
-        child_signal(l->child, SIGTERM);
-        child_signal(l->child, SIGCONT);
+        terminate(l, now);
     }
     if (l->term_at && !l->killed && now - l->term_at >= l->limits.kill_after) {
         l->killed = true;
@@ -156,10 +168,12 @@ static bool read_once(struct loop *l, bool is_err, uint64_t now)
     if (l->last_call)
         *left -= (size_t)got;
     struct ao_str bytes = {buffer, (size_t)got};
-    if (is_err)
+    if (is_err) {
         take_err(l, bytes);
-    else
+    } else {
         recording_feed(l->recording, bytes, now);
+        check_budget(l, now);
+    }
     return true;
 }
 
@@ -175,7 +189,9 @@ static void read_child(struct loop *l, uint64_t now)
 
 static void write_out(struct loop *l)
 {
-    struct ao_buf *output = recording_output(l->recording);
+    struct ao_buf *output = recording_output(l->recording), *notices = recording_notices(l->recording);
+    ao_buf_add_str(&l->err.pending, ao_buf_str(notices));
+    ao_buf_clear(notices);
     if (output->len || l->err.pending.len)
         progress_erase(&l->err);
     output_write(&l->err, &l->err.pending);
@@ -229,7 +245,7 @@ static bool finished(struct loop *l, uint64_t now)
         l->last_call = true;
         l->out_left = bytes_in(l->child->out_fd);
         l->err_left = bytes_in(l->child->err_fd);
-        if (l->outcome.timed_out)
+        if (l->term_at)
             child_signal_group(l->child, SIGKILL);
     }
     return l->last_call && l->out_left == 0 && l->err_left == 0;
@@ -253,6 +269,7 @@ static void turn(struct loop *l, uint64_t now)
     read_child(l, now);
     write_out(l);
     recording_tick(l->recording, now);
+    check_budget(l, now);
     show_progress(l, now);
 }
 

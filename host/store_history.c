@@ -44,6 +44,23 @@ int store_each_session_cost(struct store *store, const char *agent_session_id, c
     return each_item(store, STMT_SESSION_COSTS, agent_session_id, except, fn, user);
 }
 
+static int take_time(void *user, sqlite3_stmt *stmt)
+{
+    struct reader r = {.stmt = stmt};
+    *(uint64_t *)user = read_u64(&r);
+    return r.err;
+}
+
+int store_last_activity(struct store *store, const struct ao_trace_id *trace_id, uint64_t *ret_time)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_LAST_ACTIVITY, &err)};
+    if (!b.stmt)
+        return err;
+    bind_trace(&b, trace_id);
+    return store_each_row(store, STMT_LAST_ACTIVITY, &b, take_time, ret_time, "cannot read the spans");
+}
+
 /* ---- sums ---- */
 
 #define PUSD_PER_MUSD INT64_C(1000000)

@@ -10,9 +10,13 @@
 
 #include "host/store.h"
 
-/* The newest other run of a session. AO_ERR_NOTFOUND. */
-int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except,
+/* The newest other run of a session that began no later than `until`. AO_ERR_NOTFOUND. */
+int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except, uint64_t until,
                       struct run *ret_run);
+/* The first run of a trace, whose root is the trace's. AO_ERR_NOTFOUND. */
+int store_first_run(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run);
+/* The latest start or end of a span of the trace; 0: there is none. */
+int store_last_activity(struct store *store, const struct ao_trace_id *trace_id, uint64_t *ret_time);
 
 /* Cost items of a response, by time; they are the callback's during the call. */
 int store_each_billed(struct store *store, const char *message_id, const struct ao_span_id *except, store_cost_fn *fn,

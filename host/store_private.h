@@ -51,6 +51,7 @@ enum store_stmt {
     STMT_QUARANTINE,
     STMT_STATS,
     STMT_SESSION_RUN,
+    STMT_LAST_ACTIVITY,
     STMT_BILLED,
     STMT_SESSION_COSTS,
     STMT_HISTORY_COSTS, /* one for each scope: history_scope */

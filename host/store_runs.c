@@ -145,7 +145,12 @@ int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, 
     return find_run(store, STMT_RUN_OF_TRACE, &b, ret_run);
 }
 
-int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except,
+int store_first_run(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run)
+{
+    return store_run_of_trace(store, trace_id, ret_run);
+}
+
+int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except, uint64_t until,
                       struct run *ret_run)
 {
     int err = AO_OK;
@@ -154,6 +159,7 @@ int store_session_run(struct store *store, const char *session_id, const struct 
         return err;
     bind_text(&b, session_id);
     bind_span(&b, except);
+    bind_u64(&b, until);
     return find_run(store, STMT_SESSION_RUN, &b, ret_run);
 }
 

@@ -125,7 +125,9 @@ const char *const store_sql[STMT_COUNT] = {
                    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0)",
 
     /* ?2 is the root of the run that asks: its own figures are not history. */
-    [STMT_SESSION_RUN] = RUN_SELECT " WHERE session_id = ? AND root_id IS NOT ? ORDER BY start DESC, id DESC LIMIT 1",
+    [STMT_SESSION_RUN] = RUN_SELECT " WHERE session_id = ? AND root_id IS NOT ? AND start <= ?"
+                                    " ORDER BY start DESC, id DESC LIMIT 1",
+    [STMT_LAST_ACTIVITY] = "SELECT coalesce(max(max(start, \"end\")), 0) FROM spans WHERE trace_id = ?",
     [STMT_BILLED] = COST_SELECT " WHERE message_id = ?1 AND root_id IS NOT ?2 ORDER BY time, id",
     [STMT_SESSION_COSTS] = COST_SELECT " WHERE agent_session_id = ?1 AND root_id IS NOT ?2 ORDER BY time, id",
     HISTORY(HISTORY_SESSION, "r.session_id = ?1"),

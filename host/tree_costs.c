@@ -3,11 +3,14 @@
 
 #include "core/mem.h"
 #include "host/console.h"
+#include "host/price_table.h"
 #include "host/tree.h"
 
 #define MODELS_MAX 256u /* lines of the breakdown; a bill of a run with more is summed up in the last one */
 #define NAME_COLUMNS 26u
 #define MONEY_COLUMNS 12u
+#define E2B_DEFAULT_VCPUS 2u /* a sandbox whose template says nothing else */
+#define E2B_DEFAULT_MIB 512u
 
 struct token_class {
     uint64_t tokens;
@@ -167,6 +170,24 @@ static void print_e2b(const struct console *console, const struct breakdown *b)
     print_part(console, "memory", amount, b->memory_pusd, false);
 }
 
+/* What E2B's default sandbox would have cost for as long: an agent that ran here was not in one, and pays nothing. */
+static void print_no_e2b(const struct console *console, const struct run *run)
+{
+    struct ao_e2b_price price;
+    struct ao_e2b_cost cost;
+    char money[CONSOLE_NUMBER], *error = NULL;
+    bool local = run->source && strcmp(run->source, "run") == 0 && run->end > run->start;
+    if (local && price_e2b_builtin(&price, &error) == AO_OK &&
+        ao_cost_e2b(&price, E2B_DEFAULT_VCPUS, E2B_DEFAULT_MIB, run->end - run->start, &cost) == AO_OK) {
+        console_format_money(cost.total, money);
+        print_name(console, "E2B sandbox");
+        fprintf(console->out, "%s%*s  none: it ran here (%s as %u vCPU, %u MiB: --e2b %ux%u)%s\n",
+                console_style(console, STYLE_DIM), (int)MONEY_COLUMNS, "-", money, E2B_DEFAULT_VCPUS, E2B_DEFAULT_MIB, E2B_DEFAULT_VCPUS,
+                E2B_DEFAULT_MIB, console_style(console, STYLE_PLAIN));
+    }
+    ao_free(error);
+}
+
 int tree_print_costs(struct store *store, const struct run *run, FILE *out)
 {
     struct console console;
@@ -184,6 +205,8 @@ int tree_print_costs(struct store *store, const struct run *run, FILE *out)
             print_model(&console, &b->lines[i]);
         if (b->has_e2b)
             print_e2b(&console, b);
+        else
+            print_no_e2b(&console, run);
         print_name(&console, "total");
         fputs(console_style(&console, STYLE_BOLD), out);
         print_money(&console, b->total_pusd, b->unknown);

@@ -28,6 +28,15 @@ static void appending_grows_up_to_the_maximum(void **state)
         assert_int_equal(buf.len, max);
         ao_buf_release(&buf);
     }
+    struct ao_buf buf;
+    ao_buf_init(&buf, 5);
+    ao_buf_add_cstr(&buf, "12345"); /* all at once */
+    assert_int_equal(ao_buf_err(&buf), AO_OK);
+    ao_buf_release(&buf);
+    ao_buf_add_cstr(&buf, "123456");
+    assert_int_equal(ao_buf_err(&buf), AO_ERR_LIMIT);
+    assert_int_equal(buf.len, 0);
+    ao_buf_release(&buf);
 }
 
 static void an_error_sticks_until_cleared(void **state)

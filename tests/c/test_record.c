@@ -399,6 +399,49 @@ static void the_decoder_cuts_too(void **state)
     ao_decoder_release(&decoder);
 }
 
+static void the_decoders_limit_is_exact(void **state)
+{
+    (void)state;
+    struct ao_decoder decoder;
+    ao_decoder_init(&decoder);
+    for (size_t len = AO_NAME_MAX - 2; len < AO_NAME_MAX + 3; len++) {
+        for (int escaped = 0; escaped < 2; escaped++) {
+            struct ao_buf json;
+            struct ao_record record;
+            ao_buf_init(&json, 10000);
+            ao_buf_add_cstr(&json, "{\"kind\":\"event\",\"name\":\"");
+            ao_buf_add_cstr(&json, escaped ? "\\n" : "n");
+            for (size_t i = 1; i < len; i++)
+                ao_buf_add_char(&json, 'x');
+            ao_buf_add_cstr(&json, "\"}");
+            assert_int_equal(ao_record_decode(&decoder, ao_buf_str(&json), &record), AO_OK);
+            assert_int_equal(record.name.len, len <= AO_NAME_MAX ? len : AO_NAME_MAX);
+            assert_int_equal(record.name.ptr[record.name.len - 1], len <= AO_NAME_MAX ? 'x' : '\xa6');
+            ao_buf_release(&json);
+        }
+    }
+    ao_decoder_release(&decoder);
+}
+
+/* What is cut away need not fit anywhere. */
+static void a_huge_escaped_text_is_cut(void **state)
+{
+    (void)state;
+    struct ao_decoder decoder;
+    struct ao_record record;
+    struct ao_buf json;
+    ao_decoder_init(&decoder);
+    ao_buf_init(&json, AO_RECORD_MAX);
+    ao_buf_add_cstr(&json, "{\"kind\":\"event\",\"name\":\"");
+    while (json.len < AO_RECORD_MAX - 100)
+        ao_buf_add_cstr(&json, "\\n0123456789012345678901234567890123456789");
+    ao_buf_add_cstr(&json, "\"}");
+    assert_int_equal(ao_record_decode(&decoder, ao_buf_str(&json), &record), AO_OK);
+    assert_int_equal(record.name.len, AO_NAME_MAX);
+    ao_buf_release(&json);
+    ao_decoder_release(&decoder);
+}
+
 /* ---- failing allocations ---- */
 
 static void the_codec_survives_every_failing_allocation(void **state)
@@ -446,6 +489,8 @@ int main(void)
         cmocka_unit_test(wrong_types_are_refused),
         cmocka_unit_test(long_text_is_cut_at_a_character_and_marked),
         cmocka_unit_test(the_decoder_cuts_too),
+        cmocka_unit_test(the_decoders_limit_is_exact),
+        cmocka_unit_test(a_huge_escaped_text_is_cut),
         cmocka_unit_test(the_codec_survives_every_failing_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,7 @@ static void named_values_are_masked(void **state)
         {"{\"api_key\":\"sk-" "ant-api03-" A32 "\"}", "{\"api_key\":\"[REDACTED:anthropic]\"}"},
         {"{\"authorization\":\"Bearer abc\"}", "{\"authorization\":\"Bearer [REDACTED:authorization]\"}"},
         {"password=a\\\\b\\/c d", "password=[REDACTED:password] d"},
+        {"password=" A32 A32 A32 "+/= x", "password=[REDACTED:password] x"},
         {"[INFO] password=\"abc\"", "[INFO] password=\"[REDACTED:password]\""},
     };
     check(examples, AO_ARRAY_LEN(examples));
@@ -136,7 +137,7 @@ static void harmless_text_is_left(void **state)
         "", "x", "sk-", "task-based-approach-to-something-very-long-indeed", "sk-folding-cube-animation-delay-long-name",
         "risk-" A32, "npm_config_cache_directory_is_a_long_name", "{\"first_token\":1790000000000000000,\"input_tokens\":3}",
         "{\"token\":\"Hello\",\"logprob\":-0.1}", "{\"password\":null,\"secret\":{\"a\":1},\"token\":[1],\"api_key\":12345}",
-        "{\"type\":\"password\",\"x\":1}", "[\"password\",\"token\"]", "[\"password=\",\"next\"]", "{\"a\":\"secret:\",\"b\":\"x\"}",
+        "{\"type\":\"password\",\"x\":1}", "[\"password\",\"token\"]", "[\"password=\",\"next\"]", "[\"password=\"]", "{\"'password':\":1,\"b\":\"c\"}", "[\"token:\" ,\"next long value\"]", "{\"a\":\"secret:\",\"b\":\"x\"}",
         "The password: please type it. A token is a word, a key opens a door: here.", "def f(token: str, password: Optional[str])",
         "password = getpass()", "print(\"Token:\", t, \"secret: \" + s, \"password=\")", "{\"a\":\"log(\\\"Token:\\\", t.token)\\nf(\\\"b\\\")\"}", "token=None, api_key=${API_KEY}", "http://host:8080/path@x", "https://user@host/x", "a://:@b",
         "Basic understanding of responsibilities", "the bearer responsibilities-of-a-long-word", "eyJhbGciOiJIUzI1NiJ9",
