@@ -166,6 +166,37 @@ static void put_int(struct ao_convert *c, PyObject *value)
     Py_DECREF(text);
 }
 
+/*
+ * n / 10^k, rounded correctly as division is, equals the value: then the decimal n * 10^-k reads back as the value, and
+ * the least such k gives the fewest digits.
+ */
+size_t ao_format_short_double(char *out, double value)
+{
+    static const double powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    const double limit = 1e15; /* well below 2^53 */
+    double size = value < 0 ? -value : value;
+    if (!(size < limit) || size == 0)
+        return 0;
+    for (size_t k = 0; k < AO_ARRAY_LEN(powers) && size * powers[k] < limit; k++) {
+        uint64_t n = (uint64_t)(size * powers[k] + 0.5);
+        if ((double)n / powers[k] != size)
+            continue;
+        char *to = out;
+        uint64_t unit = (uint64_t)powers[k];
+        if (value < 0)
+            *to++ = '-';
+        to += ao_format_u64(to, n / unit);
+        *to++ = '.';
+        uint64_t rest = n % unit;
+        for (size_t digits = k ? k : 1; digits > 0; digits--) {
+            to[digits - 1] = (char)('0' + rest % 10);
+            rest /= 10;
+        }
+        return (size_t)(to - out) + (k ? k : 1);
+    }
+    return 0;
+}
+
 static void put_float(struct ao_convert *c, double value)
 {
     if (value != value) {
@@ -173,6 +204,12 @@ static void put_float(struct ao_convert *c, double value)
     } else if (value - value != 0) {
         put_literal(c, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
     } else {
+        char quick[24];
+        size_t len = ao_format_short_double(quick, value);
+        if (len) {
+            ao_buf_add(c->out, quick, len);
+            return;
+        }
         char *text = PyOS_double_to_string(value, 'r', 0, Py_DTSF_ADD_DOT_0, NULL);
         if (!text) {
             ao_py_swallow();

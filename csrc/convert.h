@@ -38,6 +38,12 @@ void ao_convert_text(struct ao_convert *convert, PyObject *value);
 size_t ao_convert_members(struct ao_convert *convert, PyObject *mapping);
 
 /*
+ * The shortest decimal of a double that has few digits, such as 3.5 or 0.25;
+ * 0 for one that needs the long way. Writes at most 24 bytes.
+ */
+size_t ao_format_short_double(char *out, double value);
+
+/*
  * UTF-8 of a str without raising; lone surrogates become U+FFFD. The view lives as long as the str, or as *ret_owner,
  * which the caller must release when it is not NULL.
  */

@@ -77,7 +77,8 @@ struct ao_emitter {
     _Atomic uint64_t truncated;
     _Atomic uint64_t lost; /* dropped without having reached the ring */
 
-    pthread_mutex_t lock; /* guards everything below, down to `writing` */
+    /* Apart from the writer's own fields: what one thread writes all the time must not be in the other's cache line. */
+    _Alignas(64) pthread_mutex_t lock; /* guards everything from here to `written` */
     pthread_cond_t wake;  /* the writer waits here */
     pthread_cond_t done;  /* flush and close wait here */
     struct ao_ring ring;
@@ -93,7 +94,7 @@ struct ao_emitter {
     uint64_t ring_dropped;
     struct ao_emitter_stats written;
 
-    struct ao_span_id writer; /* the writer thread's own, from here on */
+    _Alignas(64) struct ao_span_id writer; /* the writer thread's own, from here on */
     uint64_t seq;
     struct ao_emitter_stats counts; /* copied to `written` after each batch */
     struct ao_outfd out;

@@ -62,8 +62,11 @@ int ao_members_open(struct ao_members *members, uint64_t hash, uint32_t most, si
         return err;
     size_t mark = members->text.len;
     ao_buf_add_char(&members->text, mark ? ',' : '{');
-    *ret_mark = mark;
-    return ao_buf_err(&members->text);
+    err = ao_buf_err(&members->text);
+    members->text.err = AO_OK;
+    if (!err)
+        *ret_mark = mark;
+    return err;
 }
 
 static bool same_key(const struct ao_members *members, const struct ao_member *old, size_t at, size_t key_len)

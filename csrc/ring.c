@@ -65,10 +65,18 @@ void ao_ring_rewind(struct ao_ring *ring)
     uint64_t used = ring->head & (ring->size - 1);
     if (ring->head != ring->tail || used == 0)
         return;
-    if (used > REWIND_KEEP)
-        madvise(ring->base + REWIND_KEEP, ring->size - REWIND_KEEP, MADV_DONTNEED);
+    if (used > ring->touched)
+        ring->touched = used;
     ring->head += ring->size - used;
     ring->tail = ring->head;
+}
+
+void ao_ring_trim(struct ao_ring *ring)
+{
+    if (ring->head != ring->tail || ring->touched <= REWIND_KEEP)
+        return;
+    madvise(ring->base + REWIND_KEEP, ring->size - REWIND_KEEP, MADV_DONTNEED);
+    ring->touched = 0;
 }
 
 static uint64_t packed_size(const struct ao_record *record)
@@ -203,6 +211,8 @@ int ao_ring_put(struct ao_ring *ring, const struct ao_record *record, bool keep,
     atomic_init(&item->link, AO_LINK_NONE);
     pack(item, record);
     ring->dropped = 0;
+    if (skip)
+        ring->touched = ring->size;
     ring->head = pos + size;
     *ret_pos = pos;
     return AO_OK;

@@ -43,6 +43,7 @@ struct ao_ring {
     uint64_t reserve; /* bytes kept for records that must not be lost */
     uint64_t head;    /* next position to write; positions only grow */
     uint64_t tail;    /* oldest position not yet sent */
+    uint64_t touched; /* bytes of the block that were written since the last trim */
     uint32_t dropped; /* lost since the last item */
 };
 
@@ -54,8 +55,10 @@ int ao_ring_init(struct ao_ring *ring, size_t bytes);
 void ao_ring_release(struct ao_ring *ring);
 /* Empties and forgets; keeps the memory. */
 void ao_ring_clear(struct ao_ring *ring);
-/* An empty ring starts over at its first page; what lay beyond 1 MiB goes back to the system. */
+/* An empty ring starts over at its first page. */
 void ao_ring_rewind(struct ao_ring *ring);
+/* An empty ring gives the memory beyond its first MiB back to the system, if it was used. */
+void ao_ring_trim(struct ao_ring *ring);
 
 static inline uint64_t ao_ring_used(const struct ao_ring *ring)
 {

@@ -54,6 +54,7 @@ static void reset(struct ao_span *span)
     span->name = NULL;
     span->type = NULL;
     span->previous = NULL;
+    span->token = NULL;
     span->next = NULL;
     span->prev = NULL;
 }
@@ -135,6 +136,7 @@ static void span_dealloc(PyObject *self)
     Py_CLEAR(span->name);
     Py_CLEAR(span->type);
     Py_CLEAR(span->previous);
+    Py_CLEAR(span->token);
     for (size_t i = 0; i < AO_TEXT_COUNT; i++)
         Py_CLEAR(span->texts[i]);
 #ifndef Py_GIL_DISABLED

@@ -31,6 +31,7 @@ struct ao_span {
     PyObject *name;
     PyObject *type;
     PyObject *previous; /* what was current when this one was entered; Span or NULL */
+    PyObject *token;    /* of the context variable, between enter and exit; may be NULL all the same */
     struct ao_span *next; /* in state->open, or in the pool */
     struct ao_span *prev;
     struct ao_trace_id trace_id;
@@ -107,6 +108,8 @@ void ao_span_set_attribute(struct ao_span *span, PyObject *key, PyObject *value)
 void ao_span_set_members(struct ao_span *span, struct ao_members *members, PyObject *mapping, enum ao_use use);
 /* Replaces a raw JSON field. */
 void ao_span_set_json(struct ao_span *span, struct ao_buf *field, PyObject *value, enum ao_use use);
+/* Counts values that were cut at a limit. */
+void ao_span_count_cut(struct ao_span *span, unsigned cuts);
 void ao_span_set_text(struct ao_span *span, enum ao_span_text text, PyObject *value);
 
 /* ns since the epoch from an int (ns), a float (seconds), or a datetime; false when it is none of these. */

@@ -9,161 +9,6 @@ static inline struct ao_span *as_span(PyObject *self)
     return (struct ao_span *)self;
 }
 
-/* ---- setting values ---- */
-
-static void count_cut(struct ao_span *span, unsigned cuts)
-{
-    atomic_fetch_add_explicit(&span->state->runtime->emitter.truncated, cuts, memory_order_relaxed);
-}
-
-static void put_key(struct ao_buf *out, PyObject *key)
-{
-    PyObject *owner;
-    ao_buf_add_char(out, '"');
-    ao_json_escape(out, ao_py_utf8(key, &owner));
-    Py_XDECREF(owner);
-    ao_buf_add_char(out, '"');
-}
-
-static void set_member(struct ao_span *span, struct ao_members *members, PyObject *key, struct ao_str raw)
-{
-    size_t mark;
-    uint64_t hash = (uint64_t)PyObject_Hash(key);
-    uint32_t most = (uint32_t)span->state->runtime->config.span_attribute_count;
-    if (members != &span->attributes)
-        most = (uint32_t)span->state->runtime->config.value_items;
-    int err = ao_members_open(members, hash, most, &mark);
-    if (err == AO_ERR_LIMIT)
-        count_cut(span, 1);
-    if (err)
-        return;
-    put_key(&members->text, key);
-    size_t key_len = members->text.len - mark - 1;
-    ao_buf_add_char(&members->text, ':');
-    ao_buf_add_str(&members->text, raw);
-    ao_members_close(members, hash, mark, key_len);
-}
-
-/* Runs no code of the agent: written in place. */
-static bool is_simple(PyObject *value)
-{
-    return PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) ||
-           PyFloat_CheckExact(value) || value == Py_None;
-}
-
-static void set_simple(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value,
-                       enum ao_use use)
-{
-    struct ao_convert convert;
-    size_t mark;
-    uint64_t hash = (uint64_t)PyObject_Hash(key);
-    const struct ao_config *config = &span->state->runtime->config;
-    uint64_t most = members == &span->attributes ? config->span_attribute_count : config->value_items;
-    int err = ao_members_open(members, hash, (uint32_t)most, &mark);
-    if (err) {
-        count_cut(span, 1);
-        return;
-    }
-    struct ao_buf *out = &members->text;
-    put_key(out, key);
-    size_t key_len = out->len - mark - 1;
-    ao_buf_add_char(out, ':');
-    ao_state_converter(span->state, &convert, out, use);
-    ao_convert_value(&convert, value);
-    if (convert.cuts)
-        count_cut(span, convert.cuts);
-    ao_members_close(members, hash, mark, key_len);
-}
-
-/* A value whose conversion may run anything, this span's methods included: elsewhere first. */
-static void set_any(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value,
-                    enum ao_use use)
-{
-    struct ao_buf raw;
-    ao_buf_init(&raw, members->text.max);
-    if (ao_state_convert(span->state, &raw, value, use) && span->recording)
-        set_member(span, members, key, ao_buf_str(&raw));
-    ao_buf_release(&raw);
-}
-
-static void set_one(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value, enum ao_use use)
-{
-    PyObject *text = NULL;
-    if (!PyUnicode_CheckExact(key)) {
-        key = text = PyObject_Str(key);
-        if (!text || !PyUnicode_CheckExact(text)) {
-            ao_py_swallow();
-            Py_XDECREF(text);
-            return;
-        }
-    }
-    if (is_simple(value))
-        set_simple(span, members, key, value, use);
-    else
-        set_any(span, members, key, value, use);
-    Py_XDECREF(text);
-}
-
-void ao_span_set_attribute(struct ao_span *span, PyObject *key, PyObject *value)
-{
-    if (!span->recording)
-        return;
-    Py_BEGIN_CRITICAL_SECTION(span);
-    set_one(span, &span->attributes, key, value, AO_USE_ATTRIBUTE);
-    Py_END_CRITICAL_SECTION();
-}
-
-void ao_span_set_members(struct ao_span *span, struct ao_members *members, PyObject *mapping, enum ao_use use)
-{
-    PyObject *key;
-    PyObject *value;
-    Py_ssize_t pos = 0;
-    if (!span->recording || mapping == Py_None)
-        return;
-    PyObject *dict = PyDict_New();
-    if (!dict || PyDict_Update(dict, mapping) < 0) {
-        ao_py_swallow();
-        Py_XDECREF(dict);
-        return;
-    }
-    Py_BEGIN_CRITICAL_SECTION(span);
-    while (PyDict_Next(dict, &pos, &key, &value))
-        set_one(span, members, key, value, use);
-    Py_END_CRITICAL_SECTION();
-    Py_DECREF(dict);
-}
-
-void ao_span_set_json(struct ao_span *span, struct ao_buf *field, PyObject *value, enum ao_use use)
-{
-    struct ao_buf raw;
-    if (!span->recording)
-        return;
-    ao_buf_init(&raw, field->max);
-    if (ao_state_convert(span->state, &raw, value, use) && span->recording) {
-        Py_BEGIN_CRITICAL_SECTION(span);
-        ao_buf_release(field);
-        *field = raw;
-        Py_END_CRITICAL_SECTION();
-        return;
-    }
-    ao_buf_release(&raw);
-}
-
-void ao_span_set_text(struct ao_span *span, enum ao_span_text text, PyObject *value)
-{
-    if (!span->recording || value == Py_None)
-        return;
-    PyObject *str = PyUnicode_CheckExact(value) ? Py_NewRef(value) : PyObject_Str(value);
-    if (!str || !PyUnicode_CheckExact(str)) {
-        ao_py_swallow();
-        Py_XDECREF(str);
-        return;
-    }
-    Py_BEGIN_CRITICAL_SECTION(span);
-    Py_XSETREF(span->texts[text], str);
-    Py_END_CRITICAL_SECTION();
-}
-
 /* ---- delegation ---- */
 
 /* Calls agentobs._helpers.NAME(self, *args, **kwargs); only a wrong call (TypeError) gets through to the agent. */
@@ -241,12 +86,12 @@ PyObject *ao_span_call(PyObject *self, PyObject *args, PyObject *kwargs)
 
 /* ---- with ---- */
 
-static void set_current(struct ao_state *state, PyObject *value)
+static PyObject *set_current(struct ao_state *state, PyObject *value)
 {
     PyObject *token = PyContextVar_Set(state->current, value);
     if (!token)
         ao_py_swallow();
-    Py_XDECREF(token);
+    return token;
 }
 
 /* Once only: a span cannot be its own ancestor. */
@@ -254,30 +99,43 @@ static PyObject *span_enter(PyObject *self, PyObject *noargs)
 {
     (void)noargs;
     struct ao_span *span = as_span(self);
-    if (!span->shared && !span->entered) {
-        span->entered = true;
-        span->previous = (PyObject *)ao_span_current(span->state);
-        set_current(span->state, self);
+    PyObject *current = NULL;
+    if (span->shared || span->entered)
+        return Py_NewRef(self);
+    span->entered = true;
+    if (PyContextVar_Get(span->state->current, NULL, &current) < 0)
+        ao_py_swallow();
+    if (!current) {
+        /* A reset to "no value" breaks the context when memory is short (CPython): there always is a value. */
+        Py_XDECREF(set_current(span->state, Py_None));
+        current = Py_NewRef(Py_None);
     }
+    span->token = set_current(span->state, self);
+    if (Py_IS_TYPE(current, span->state->span_type))
+        span->previous = current;
+    else
+        Py_DECREF(current);
     return Py_NewRef(self);
 }
 
-/*
- * Not by the context variable's token: leaving in another context or out of order must do no harm, and CPython's
- * reset to "no value" leaves a broken context behind when memory is short.
- */
+/* Leaving in another context than it was entered in, or out of order, must do no harm. */
 static void leave(struct ao_span *span)
 {
     struct ao_span *current = ao_span_current(span->state);
+    span->left = true;
     if (current == span) {
         struct ao_span *back = (struct ao_span *)span->previous;
+        bool in_order = !back || !back->left;
         /* One that was left before us, in the wrong order, is not come back to. */
         while (back && back->left)
             back = (struct ao_span *)back->previous;
-        set_current(span->state, back ? (PyObject *)back : Py_None);
+        if (!in_order || !span->token || PyContextVar_Reset(span->state->current, span->token) < 0) {
+            ao_py_swallow();
+            Py_XDECREF(set_current(span->state, back ? (PyObject *)back : Py_None));
+        }
         Py_CLEAR(span->previous);
     }
-    span->left = true;
+    Py_CLEAR(span->token);
     Py_XDECREF(current);
 }
 
@@ -415,7 +273,7 @@ static PyObject *span_record(PyObject *self, PyObject *args)
     if (!span->recording)
         Py_RETURN_FALSE;
     if (!usage && most && span->events++ >= most) {
-        count_cut(span, 1);
+        ao_span_count_cut(span, 1);
         Py_RETURN_FALSE;
     }
     ao_record_init(&record, usage ? AO_KIND_USAGE : AO_KIND_EVENT);

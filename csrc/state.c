@@ -35,7 +35,9 @@ PyObject *ao_state_simplify(struct ao_state *state)
 
 enum ao_keyword ao_keyword_find(const struct ao_state *state, PyObject *name)
 {
-    Py_hash_t hash = PyObject_Hash(name);
+    Py_hash_t hash = ((PyASCIIObject *)name)->hash;
+    if (hash == -1)
+        hash = PyObject_Hash(name);
     for (size_t i = (size_t)hash % AO_KEYWORD_SLOTS; state->keyword_slots[i]; i = (i + 1) % AO_KEYWORD_SLOTS) {
         unsigned keyword = state->keyword_slots[i] - 1u;
         if (state->keywords[keyword] == name || PyUnicode_Compare(state->keywords[keyword], name) == 0)

@@ -275,6 +275,7 @@ static bool wait_for_work(struct ao_emitter *e, unsigned *idle, bool young)
     pthread_mutex_lock(&e->lock);
     if (*idle >= IDLE_TICKS && e->ring.tail == e->ring.head) {
         e->sleeping = true;
+        ao_ring_trim(&e->ring);
         while (e->sleeping && !e->urgent && !e->closing && !e->pausing)
             pthread_cond_wait(&e->wake, &e->lock);
         e->sleeping = false;

@@ -196,6 +196,11 @@ static int fill_cost_item(struct assembly *a, const struct ao_bill_item *item, s
         .cache_write_5m_pusd = item->cost.cache_write_5m,
         .cache_write_1h_pusd = item->cost.cache_write_1h,
         .web_search_pusd = item->cost.web_search,
+        .served_known = true,
+        .speed = item->usage.speed,
+        .geo = item->usage.geo,
+        .tier = item->usage.tier,
+        .rules = item->cost.rules,
     };
     if (item->span_count && assembly_find(a, &item->span_ids[0]))
         out->span_id = item->span_ids[0];
@@ -209,6 +214,8 @@ static int fill_cost_item(struct assembly *a, const struct ao_bill_item *item, s
         err = assembly_cost_who(a, item->session_id, out);
     if (!err)
         err = assembly_keep(a, &out->message_id, item->message_id);
+    if (!err && !ao_str_eq(item->priced_as, item->model))
+        err = assembly_keep(a, &out->priced_as, item->priced_as);
     if (!err && item->match.price) {
         err = assembly_keep(a, &out->price_row, ao_str_from(item->match.price->row));
         if (!err)

@@ -12,6 +12,21 @@
 #include "host/exit_codes.h"
 
 #define PIPE_BYTES (1024 * 1024)
+#define DESCRIPTORS_MAX 1024
+
+void descriptors_note(struct descriptors *descriptors)
+{
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++)
+        if (fcntl(fd, F_GETFD) >= 0)
+            descriptors->open[fd / 64] |= UINT64_C(1) << (fd % 64);
+}
+
+void descriptors_close_others_on_exec(const struct descriptors *descriptors)
+{
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++)
+        if (!(descriptors->open[fd / 64] >> (fd % 64) & 1u))
+            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
 
 static void close_fd(int *fd)
 {

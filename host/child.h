@@ -21,6 +21,16 @@ struct child {
     int err_fd;
 };
 
+/* The descriptors that whoever started us left open, of the first 1024. */
+struct descriptors {
+    uint64_t open[16];
+};
+
+/* Looks which are open: before anything is opened. */
+void descriptors_note(struct descriptors *descriptors);
+/* All others will be closed by exec: libraries open some that they do not mark. */
+void descriptors_close_others_on_exec(const struct descriptors *descriptors);
+
 /*
  * env: NULL-terminated "NAME=value". 0, or an errno value: of execvpe when it could not run the
  * command (ENOENT, EACCES, ...) with *ret_exec true, else of fork or pipe.

@@ -70,6 +70,12 @@ static bool names_variable(const char *entry, const char *name)
     return strncmp(entry, name, len) == 0 && entry[len] == '=';
 }
 
+/* The key of the pseudonyms is the host's alone, and so is the user's id in clear: the baggage holds what may be known. */
+static bool is_withheld(const char *entry)
+{
+    return names_variable(entry, "AGENTOBS_USER_KEY") || names_variable(entry, "AGENTOBS_USER");
+}
+
 static bool is_ours(const struct child_env *env, const char *entry)
 {
     for (size_t i = 0; i < CHILD_ENV_COUNT; i++)
@@ -99,7 +105,7 @@ char **child_env_list(const struct child_env *env)
     if (!list)
         return NULL;
     for (size_t i = 0; i < count; i++) {
-        if (is_ours(env, environ[i]))
+        if (is_ours(env, environ[i]) || is_withheld(environ[i]))
             continue;
         if (!(list[at++] = ao_strdup(ao_str_from(environ[i]))))
             goto fail;

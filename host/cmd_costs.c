@@ -20,7 +20,7 @@ struct costs_options {
 };
 
 static const struct option_spec costs_specs[] = {
-    {"by", 0, OPTION_CHOICE, offsetof(struct costs_options, by), "model|day|session|user|tool", "model", NULL,
+    {"by", 0, OPTION_CHOICE, offsetof(struct costs_options, by), COST_BY_WORDS, "model", NULL,
      "what to sum up by"},
     {"since", 0, OPTION_TIME, offsetof(struct costs_options, since), "TIME", NULL, NULL,
      "from then on: 2026-11-20, 2026-11-20T12:00Z, or 7d"},
@@ -55,6 +55,15 @@ static const char *day_of(uint64_t ns, char out[16])
     return out;
 }
 
+static const char *key_of_who(const struct cost_item *item, enum store_who which)
+{
+    static const char *const none[WHO_COUNT] = {
+        [WHO_TENANT] = "(no tenant)",      [WHO_TEAM] = "(no team)",       [WHO_ORGANIZATION] = "(no organization)",
+        [WHO_UNIT] = "(no business unit)", [WHO_FEATURE] = "(no feature)",
+    };
+    return item->who[which] ? item->who[which] : none[which];
+}
+
 static const char *key_of(const struct gathering *g, const struct cost_item *item, char buffer[AO_TRACE_ID_HEX + 1])
 {
     switch (g->by) {
@@ -67,10 +76,12 @@ static const char *key_of(const struct gathering *g, const struct cost_item *ite
     case COST_BY_USER:
         return item->user_id ? item->user_id : "(no user)";
     case COST_BY_TOOL:
+        ao_trace_id_format(&item->trace_id, buffer);
+        return buffer;
+    case COST_BY_TENANT:
         break;
     }
-    ao_trace_id_format(&item->trace_id, buffer);
-    return buffer;
+    return key_of_who(item, (enum store_who)(g->by - COST_BY_TENANT));
 }
 
 static int take_item(void *user, const struct cost_item *item)

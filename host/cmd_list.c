@@ -6,17 +6,21 @@
 #include "host/command_store.h"
 #include "host/commands.h"
 #include "host/console.h"
+#include "host/cost_groups.h"
 #include "host/exit_codes.h"
 #include "host/json_out.h"
 
 struct list_options {
     const char *store;
+    const char *session;
     uint64_t limit;
     bool json;
 };
 
 static const struct option_spec list_specs[] = {
     {"limit", 'n', OPTION_UINT, offsetof(struct list_options, limit), "N", "20", NULL, "at most so many; 0: all"},
+    {"session", 0, OPTION_TEXT, offsetof(struct list_options, session), "ID", NULL, NULL,
+     "the runs of one conversation, and their total"},
     {"json", 0, OPTION_FLAG, offsetof(struct list_options, json), NULL, NULL, NULL, "a JSON array"},
     OPTIONS_STORE(struct list_options, store),
 };
@@ -35,6 +39,9 @@ struct listing {
     struct ao_buf buf;
     struct ao_jw w;
     int err;
+    const struct list_options *options;
+    int64_t total_pusd; /* of what has a known cost */
+    bool unpriced;
 };
 
 static int print_json(void *user, const struct run *run)
@@ -79,16 +86,38 @@ static int print_line(void *user, const struct run *run)
     return 0;
 }
 
+/* 0: goes on, 1: enough were shown. */
+static int each_run(void *user, const struct run *run)
+{
+    struct listing *listing = user;
+    const struct list_options *options = listing->options;
+    if (options->session && (!run->session_id || strcmp(run->session_id, options->session) != 0))
+        return 0;
+    if (options->limit && listing->count >= options->limit)
+        return 1;
+    listing->unpriced |= run->cost_pusd == AO_COST_UNKNOWN;
+    listing->total_pusd = cost_add(listing->total_pusd, run->cost_pusd);
+    return options->json ? print_json(listing, run) : print_line(listing, run);
+}
+
+static void print_total(const struct listing *listing)
+{
+    char money[CONSOLE_NUMBER];
+    console_format_money(listing->total_pusd, money);
+    printf("%-10s %-16s %-8s %10s %10s  %zu run%s%s\n", "total", "", "", "", money, listing->count,
+           listing->count == 1 ? "" : "s", listing->unpriced ? ", of some the cost is unknown" : "");
+}
+
 static int print_runs(struct store *store, const struct list_options *options)
 {
-    struct listing listing = {.now = clock_now()};
+    struct listing listing = {.now = clock_now(), .options = options};
     console_init(&listing.console, stdout);
     ao_buf_init(&listing.buf, JSON_OUT_MAX);
     ao_jw_init(&listing.w, &listing.buf);
     if (options->json)
         ao_jw_array_begin(&listing.w);
-    int err = store_each_run(store, options->limit ? (size_t)options->limit : SIZE_MAX,
-                             options->json ? print_json : print_line, &listing);
+    int err = store_each_run(store, options->limit && !options->session ? (size_t)options->limit : SIZE_MAX, each_run,
+                             &listing);
     if (options->json) {
         ao_jw_array_end(&listing.w);
         if (!listing.err)
@@ -99,7 +128,10 @@ static int print_runs(struct store *store, const struct list_options *options)
     if (err)
         return command_store_failed(store, err);
     if (!options->json && listing.count == 0)
-        console_say("no runs yet; agentobs-host run -- COMMAND makes one");
+        console_say("%s", options->session ? "no runs of this session"
+                                           : "no runs yet; agentobs-host run -- COMMAND makes one");
+    if (!options->json && listing.count && options->session)
+        print_total(&listing);
     return listing.err ? AO_EXIT_FAILURE : AO_EXIT_OK;
 }
 

@@ -22,6 +22,7 @@ struct run_options {
     uint64_t timeout;
     uint64_t kill_after;
     uint64_t linger;
+    struct descriptors inherited; /* no option */
 };
 
 static const struct option_spec run_specs[] = {
@@ -167,6 +168,7 @@ static int record_child(struct recording *recording, struct child *child, int si
 
 static int start_and_record(struct recording *recording, const struct run_options *options, char **args)
 {
+    descriptors_close_others_on_exec(&options->inherited);
     struct child child = {.pid = 0};
     char *error = NULL;
     if (recording_over_budget(recording)) {
@@ -226,13 +228,14 @@ static int run_command(const struct run_options *options, const struct settings 
 
 int cmd_run(int argc, char **argv)
 {
-    struct run_options options;
+    struct run_options options = {.inherited = {{0}}};
     struct options_rest rest;
     struct settings settings;
     char *error = NULL;
     int code;
     if (!options_start(&run_page, argc, argv, &options, &rest, &code))
         return code;
+    descriptors_note(&options.inherited);
     if (rest.count == 0) {
         console_say("run: no command: write agentobs-host run -- COMMAND [ARG...]");
         code = AO_EXIT_USAGE;

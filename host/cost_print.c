@@ -9,7 +9,8 @@
 #define KEY_COLUMNS 28u
 #define BAR_COLUMNS 16u
 
-static const char *const key_names[] = {"model", "day", "session", "user", "tool"};
+static const char *const key_names[] = {"model", "day",  "session",      "user",          "tool",
+                                        "tenant", "team", "organization", "business_unit", "feature"};
 
 /* ---- table ---- */
 

@@ -55,6 +55,16 @@ static void key_span(struct ao_jw *w, const char *key, const struct ao_span_id *
         ao_jw_hex(w, id->bytes, sizeof(id->bytes));
 }
 
+static void key_who(struct ao_jw *w, char *const who[WHO_COUNT])
+{
+    static const char *const names[WHO_COUNT] = {
+        [WHO_TENANT] = "tenant",      [WHO_TEAM] = "team",       [WHO_ORGANIZATION] = "organization",
+        [WHO_UNIT] = "business_unit", [WHO_FEATURE] = "feature",
+    };
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        json_out_text(w, names[i], who[i]);
+}
+
 void json_out_run(struct ao_jw *w, const struct run *run)
 {
     ao_jw_object_begin(w);
@@ -74,6 +84,8 @@ void json_out_run(struct ao_jw *w, const struct run *run)
     json_out_text(w, "command", run->command);
     json_out_text(w, "source", run->source);
     json_out_text(w, "braintrust_parent", run->braintrust_parent);
+    json_out_text(w, "user_id", run->user_id);
+    key_who(w, run->who);
     ao_jw_object_end(w);
 }
 
@@ -168,7 +180,10 @@ void json_out_cost(struct ao_jw *w, const struct cost_item *item)
     key_trace(w, "trace_id", &item->trace_id);
     key_span(w, "span_id", &item->span_id);
     json_out_text(w, "session_id", item->session_id);
+    json_out_text(w, "agent_session_id", item->agent_session_id);
+    json_out_text(w, "message_id", item->message_id);
     json_out_text(w, "user_id", item->user_id);
+    key_who(w, item->who);
     json_out_time(w, "time", item->time);
     json_out_text(w, "model", item->model);
     json_out_text(w, "basis", item->basis);

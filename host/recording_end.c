@@ -183,6 +183,8 @@ static char *make_report(struct recording *r, size_t *ret_len)
         .deliveries = deliveries,
         .delivery_count = recording_deliveries(r, deliveries),
         .trace_url = url,
+        .previous_trace = r->previous_trace,
+        .already = r->earlier ? earlier_counts(r->earlier) : (struct earlier_counts){0, 0},
     };
     struct ao_buf text;
     ao_buf_init(&text, REPORT_MAX);
@@ -226,6 +228,19 @@ static void say_unpriced(const struct recording *r)
         ao_free(line);
         ao_free(model);
     }
+}
+
+static void say_already_billed(const struct recording *r)
+{
+    struct earlier_counts counts = r->earlier ? earlier_counts(r->earlier) : (struct earlier_counts){0, 0};
+    char money[CONSOLE_NUMBER];
+    int64_t totals = assembly_bill(r->assembly)->earlier_pusd;
+    console_format_money(totals > counts.pusd ? totals : counts.pusd, money);
+    if (counts.requests)
+        console_say("%llu requests (%s) were billed by earlier runs: they are not billed again",
+                    (unsigned long long)counts.requests, money);
+    else if (totals)
+        console_say("the session goes on: %s of its total were billed by earlier runs", money);
 }
 
 static void say_summary(struct recording *r)
@@ -273,6 +288,7 @@ int recording_conclude(struct recording *r)
     int err = write_report(r);
     if (!r->settings->options.quiet) {
         say_summary(r);
+        say_already_billed(r);
         say_unpriced(r);
     }
     say_loss(r);

@@ -77,6 +77,17 @@ static void key_thousandths(struct ao_jw *w, const char *key, uint64_t ns)
     ao_jw_key_raw(w, key, (struct ao_str){digits, len});
 }
 
+/* Of a session that goes on: in this run's stream, in an earlier run's bill. */
+static void add_already_billed(struct ao_jw *w, const struct report *report)
+{
+    int64_t totals = assembly_bill(report->assembly)->earlier_pusd;
+    ao_jw_key(w, AO_STR("already_billed"));
+    ao_jw_object_begin(w);
+    ao_jw_key_u64(w, "requests", report->already.requests);
+    key_usd(w, "usd", totals > report->already.pusd ? totals : report->already.pusd);
+    ao_jw_object_end(w);
+}
+
 static void add_cost(struct ao_jw *w, const struct report *report)
 {
     const struct ao_bill *bill = assembly_bill(report->assembly);
@@ -89,6 +100,7 @@ static void add_cost(struct ao_jw *w, const struct report *report)
     key_usd(w, "reported_usd", bill->has_reported ? bill->reported_pusd : AO_COST_UNKNOWN);
     add_by_model(w, bill);
     ao_jw_object_end(w);
+    add_already_billed(w, report);
     ao_jw_key(w, AO_STR("e2b"));
     if (report->e2b) {
         ao_jw_object_begin(w);
@@ -162,6 +174,20 @@ static void add_delivery(struct ao_jw *w, const struct report *report)
     ao_jw_key_str(w, "trace_url", ao_str_from(report->trace_url));
 }
 
+static void add_attribution(struct ao_jw *w, const struct run *run)
+{
+    static const char *const names[WHO_COUNT] = {
+        [WHO_TENANT] = "tenant",      [WHO_TEAM] = "team",       [WHO_ORGANIZATION] = "organization",
+        [WHO_UNIT] = "business_unit", [WHO_FEATURE] = "feature",
+    };
+    ao_jw_key(w, AO_STR("attribution"));
+    ao_jw_object_begin(w);
+    ao_jw_key_str(w, "user", ao_str_from(run->user_id));
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        ao_jw_key_str(w, names[i], ao_str_from(run->who[i]));
+    ao_jw_object_end(w);
+}
+
 static void add_head(struct ao_jw *w, const struct report *report)
 {
     const struct run *run = report->run;
@@ -169,6 +195,12 @@ static void add_head(struct ao_jw *w, const struct report *report)
     ao_jw_key(w, AO_STR("trace_id"));
     ao_jw_hex(w, run->trace_id.bytes, sizeof(run->trace_id.bytes));
     ao_jw_key_str(w, "session_id", ao_str_from(run->session_id));
+    ao_jw_key(w, AO_STR("previous_trace_id"));
+    if (ao_trace_id_is_zero(&report->previous_trace))
+        ao_jw_null(w);
+    else
+        ao_jw_hex(w, report->previous_trace.bytes, sizeof(report->previous_trace.bytes));
+    add_attribution(w, run);
     ao_jw_key_str(w, "status", ao_str_from(run_status_name(run->status)));
     ao_jw_key(w, AO_STR("error"));
     if (report->error_type) {

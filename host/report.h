@@ -29,6 +29,8 @@ struct report {
     const struct report_delivery *deliveries;
     size_t delivery_count;
     const char *trace_url;           /* NULL: no backend told one */
+    struct ao_trace_id previous_trace; /* of the session's run before this one; zero: none, or the same trace */
+    struct earlier_counts already;   /* requests that earlier runs were billed for */
 };
 
 /* Appends the object, compact, without newline. Returns the buffer's sticky error. */

@@ -18,6 +18,7 @@
 #define AO_HOST_STORE_H
 
 #include "core/base.h"
+#include "core/cost.h"
 #include "core/err.h"
 #include "host/span.h"
 
@@ -110,6 +111,12 @@ struct cost_item {
     char *basis;       /* "computed", "reported", "reconciled", "unpriced" */
     char *price_table; /* name of the table that priced it */
     char *price_row;   /* the row in it */
+    char *priced_as;   /* model id by which the row was found; NULL: `model` */
+    bool served_known; /* the four below are: rows of old stores have none */
+    enum ao_speed speed;
+    enum ao_geo geo;
+    enum ao_tier tier;
+    unsigned rules;    /* AO_COST_x: what made the figure */
     uint64_t time;
     struct span_usage usage;
     int64_t cost_pusd; /* AO_COST_UNKNOWN; else the sum of the parts */

@@ -16,6 +16,7 @@ void cost_item_release(struct cost_item *item)
     ao_free(item->basis);
     ao_free(item->price_table);
     ao_free(item->price_row);
+    ao_free(item->priced_as);
     *item = (struct cost_item){.cost_pusd = AO_COST_UNKNOWN};
 }
 
@@ -53,6 +54,11 @@ static int put_cost(struct store *store, const struct ao_trace_id *trace_id, con
     bind_text(&b, item->message_id);
     for (size_t i = 0; i < WHO_COUNT; i++)
         bind_text(&b, item->who[i]);
+    bind_text(&b, item->priced_as);
+    bind_int(&b, item->speed);
+    bind_int(&b, item->geo);
+    bind_int(&b, item->tier);
+    bind_money(&b, item->served_known ? (int64_t)item->rules : AO_COST_UNKNOWN); /* NULL when unknown */
     return store_run_bound(store, STMT_PUT_COST, &b, "cannot write a cost");
 }
 
@@ -111,6 +117,19 @@ struct each_cost {
     void *user;
 };
 
+/* A number that is none of ours is unknown: a newer version may have more words. */
+static void read_served(struct reader *r, struct cost_item *item)
+{
+    item->priced_as = read_text(r);
+    int64_t speed = read_int(r), geo = read_int(r), tier = read_int(r);
+    int64_t rules = read_money(r);
+    item->speed = speed > 0 && speed <= AO_SPEED_FAST ? (enum ao_speed)speed : AO_SPEED_UNKNOWN;
+    item->geo = geo > 0 && geo <= AO_GEO_US ? (enum ao_geo)geo : AO_GEO_UNKNOWN;
+    item->tier = tier > 0 && tier <= AO_TIER_BATCH ? (enum ao_tier)tier : AO_TIER_UNKNOWN;
+    item->served_known = rules != AO_COST_UNKNOWN;
+    item->rules = item->served_known ? (unsigned)(rules & 0xffff) : 0;
+}
+
 int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
 {
     struct reader r = {.stmt = stmt};
@@ -142,6 +161,7 @@ int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
     item.message_id = read_text(&r);
     for (size_t i = 0; i < WHO_COUNT; i++)
         item.who[i] = read_text(&r);
+    read_served(&r, &item);
     if (r.err) {
         cost_item_release(&item);
         return r.err;

@@ -133,7 +133,15 @@ static const char migration_2[] =
     "CREATE INDEX costs_by_message ON costs(message_id) WHERE message_id IS NOT NULL;"
     "CREATE INDEX costs_by_agent_session ON costs(agent_session_id) WHERE agent_session_id IS NOT NULL;";
 
-const char *const store_migrations[] = {migration_1, migration_2};
+/* What a cost was computed from, so that another price table can be tried on it; rules is NULL where it was not kept. */
+static const char migration_3[] =
+    "ALTER TABLE costs ADD COLUMN priced_as TEXT;"
+    "ALTER TABLE costs ADD COLUMN speed INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE costs ADD COLUMN geo INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE costs ADD COLUMN tier INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE costs ADD COLUMN rules INTEGER;";
+
+const char *const store_migrations[] = {migration_1, migration_2, migration_3};
 const int store_migration_count = (int)AO_ARRAY_LEN(store_migrations);
 
 int store_ask(struct store *store, const char *sql, int *ret_value)

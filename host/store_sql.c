@@ -26,7 +26,8 @@
     X(span_id) X(session_id) X(user_id) X(kind) X(model) X(basis) X(price_table) X(price_row) X(time)     \
     USAGE_COLUMNS(X) X(cost_pusd) X(input_pusd) X(output_pusd) X(cache_read_pusd)                         \
     X(cache_write_5m_pusd) X(cache_write_1h_pusd) X(web_search_pusd) X(seconds_ns)   \
-    X(cpu_pusd) X(memory_pusd) X(vcpus) X(memory_mib) X(root_id) X(agent_session_id) X(message_id) WHO_COLUMNS(X)
+    X(cpu_pusd) X(memory_pusd) X(vcpus) X(memory_mib) X(root_id) X(agent_session_id) X(message_id) WHO_COLUMNS(X)   \
+    X(priced_as) X(speed) X(geo) X(tier) X(rules)
 
 /*
  * `end` is a keyword of SQL; as a string it comes through # already quoted. Of a

@@ -49,7 +49,7 @@ struct upload_config {
     upload_news_fn *news; /* may be NULL */
     void *user;
     uint64_t (*clock)(void); /* ns since the Unix epoch, never backwards; for upload_drain. NULL: the system's */
-    bool (*enough)(void);    /* asked five times a second while upload_drain waits: true ends it. NULL: only the deadline does */
+    bool (*enough)(void);    /* asked five times a second while upload_drain waits: true ends it; may be NULL */
 };
 
 /* What a lane begins with instead of the sink's cursor. */
@@ -102,7 +102,7 @@ struct upload_status {
     const char *sink;
     enum upload_state state;
     uint64_t delivered, rejected; /* changes, by this uploader */
-    uint64_t pending;             /* distinct spans and events behind the cursor; UINT64_MAX: the store could not tell */
+    uint64_t pending;             /* distinct spans and events behind the cursor; UINT64_MAX: the store cannot tell */
     const char *problem;          /* of the last failure; NULL */
 };
 

@@ -48,18 +48,26 @@ static bool leased(const struct lane *lane)
     return lane->lease_until > lane->uploader->now;
 }
 
-/* Makes sure that the lease is ours for some time to come. AO_ERR_BUSY: another process has it. */
-static int hold_lease(struct lane *lane)
+/* Takes or renews the lease when less than UPLOAD_LEASE_RENEW is left of it. */
+static int renew_lease(struct lane *lane)
 {
     struct uploader *up = lane->uploader;
-    bool had = leased(lane);
-    if (had && lane->lease_until - up->now >= UPLOAD_LEASE_RENEW)
+    if (lane->lease_until >= up->now + UPLOAD_LEASE_RENEW)
         return AO_OK;
     int err = store_lease(up->config.store, lane->sink->name, up->owner, up->now, UPLOAD_LEASE);
-    if (err)
-        return had ? AO_OK : err;
-    lane->lease_until = up->now + UPLOAD_LEASE;
-    return had ? AO_OK : refresh_cursor(lane);
+    if (!err)
+        lane->lease_until = up->now + UPLOAD_LEASE;
+    return err;
+}
+
+/* Makes sure that the lease is ours. AO_ERR_BUSY: another process has it. */
+static int hold_lease(struct lane *lane)
+{
+    bool had = leased(lane);
+    int err = renew_lease(lane);
+    if (had)
+        return AO_OK;
+    return err ? err : refresh_cursor(lane);
 }
 
 /* The store's own trouble is not the sink's: soon again, and no news. */
@@ -282,8 +290,8 @@ bool lane_advance(struct lane *lane)
     if (lane->phase == LANE_ENDED)
         return false;
     if (lane->phase == LANE_PREPARING || lane->phase == LANE_SENDING) {
-        if (lane->lease_until < up->now + UPLOAD_LEASE_RENEW)
-            hold_lease(lane);
+        /* Should it be lost (we were stopped for a while), the window is in use all the same until the reply. */
+        (void)renew_lease(lane);
         return false;
     }
     if (up->now < lane->due)

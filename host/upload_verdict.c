@@ -2,21 +2,13 @@
 #include "host/text.h"
 #include "host/upload_private.h"
 
-/* Takes the sink's sentence over as the lane's. */
-static void take_problem(struct lane *lane)
+/* What went wrong: the sink's sentence, or our own where it said nothing. */
+static void describe(struct lane *lane, const struct http_reply *reply)
 {
-    if (!lane->sink->problem)
-        return;
     ao_free(lane->problem);
     lane->problem = lane->sink->problem;
     lane->sink->problem = NULL;
-}
-
-/* What went wrong, where the sink said nothing. */
-static void describe(struct lane *lane, const struct http_reply *reply)
-{
-    take_problem(lane);
-    if (lane->problem || !reply)
+    if (lane->problem)
         return;
     if (reply->status)
         lane->problem = text_format("answers with status %ld", reply->status);
@@ -47,8 +39,10 @@ static void remember_problem(struct lane *lane)
 
 void lane_fail(struct lane *lane, int64_t retry_after, const char *sentence)
 {
-    if (sentence && !lane->problem)
+    if (sentence) {
+        ao_free(lane->problem);
         lane->problem = text_format("%s", sentence);
+    }
     lane->failures++;
     lane->rounds = 0;
     lane->ticket = 0;

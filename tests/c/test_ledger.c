@@ -175,9 +175,9 @@ static void each_iteration_is_billed_at_its_own_model(void **state)
     assert_int_equal(opus->usage.output, 18 + 264);
     assert_int_equal(opus->cost.cache_write_1h, 4 * INT64_C(10000000));
     assert_int_equal(find_model(&bill, "claude-fable-5")->cost.total, 408 * INT64_C(10000000));
-    assert_int_equal(bill.item_count, 5);
+    assert_int_equal(bill.item_count, 7);
     assert_true(ao_str_eq_c(bill.items[1].message_id, "m1"));
-    assert_int_equal(bill.items[1].span_count, 1); /* both of the first response bill its span */
+    assert_int_equal(bill.items[1].span_count, 1); /* all of the first response bill its span */
     ao_bill_release(&bill);
 }
 

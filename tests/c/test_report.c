@@ -18,6 +18,9 @@
 #include "torture.h"
 
 #define MODEL "claude-sonnet-4-5"
+#define NOBODY \
+    "\"previous_trace_id\":null,\"attribution\":{\"user\":null,\"tenant\":null,\"team\":null,\"organization\":null," \
+    "\"business_unit\":null,\"feature\":null},"
 #define EMPTY_TOKENS \
     "\"tokens\":{\"input\":0,\"output\":0,\"cache_read\":0,\"cache_write_5m\":0,\"cache_write_1h\":0,\"reasoning\":0," \
     "\"web_search_requests\":0}"
@@ -65,9 +68,10 @@ static void an_empty_run_has_every_member(void **state)
     finish(f);
     const struct report report = {.assembly = f->assembly, .run = &run};
     assert_report(&report,
-                  "{\"schema\":\"agentobs.report/1\",\"trace_id\":\"" RUN_TRACE "\",\"session_id\":null,\"status\":\"ok\","
+                  "{\"schema\":\"agentobs.report/1\",\"trace_id\":\"" RUN_TRACE "\",\"session_id\":null," NOBODY "\"status\":\"ok\","
                   "\"error\":null,\"exit_code\":0,\"duration_ms\":1000000,\"cost\":{\"total_usd\":0,\"claude\":{\"total_usd\":0,"
-                  "\"reported_usd\":null,\"by_model\":{},\"unpriced_models\":[]},\"e2b\":null}," EMPTY_TOKENS
+                  "\"reported_usd\":null,\"by_model\":{},\"unpriced_models\":[]},\"already_billed\":{\"requests\":0,"
+                  "\"usd\":0},\"e2b\":null}," EMPTY_TOKENS
                   ",\"counts\":{\"llm_calls\":0,\"tool_calls\":0,\"tool_errors\":0,\"turns\":0,\"subagents\":0,\"spans\":0,"
                   "\"events\":0,\"records\":0,\"bad_records\":0,\"text_bytes\":0,\"masked_secrets\":0},\"loss\":{"
                   "\"dropped_in_sandbox\":0,\"sequence_gaps\":0,\"refused\":0,\"unstored\":0,\"clean_end\":false},"
@@ -79,6 +83,8 @@ static void a_full_run_tells_exact_money(void **state)
     struct assembled *f = *state;
     struct run run = run_of(RUN_ERROR, 3);
     run.session_id = fixture_text("s \"1\"\n\xff");
+    run.user_id = fixture_text("ada");
+    run.who[WHO_TEAM] = fixture_text("t");
     must_take(f->assembly, "{\"kind\":\"hello\",\"writer\":\"" A "\",\"seq\":0}");
     must_take(f->assembly, "{\"kind\":\"span\",\"writer\":\"" A "\",\"seq\":1,\"span_id\":\"" A "\",\"type\":\"llm\"}");
     must_take(f->assembly, "{\"kind\":\"usage\",\"writer\":\"" A "\",\"seq\":2,\"scope\":\"request\",\"span_id\":\"" A
@@ -93,16 +99,18 @@ static void a_full_run_tells_exact_money(void **state)
     const struct report report = {
         .assembly = f->assembly, .run = &run, .error_type = "exit_code", .error_message = "exit code 3: \x1b[31mno",
         .e2b = &e2b, .text_bytes = 99, .deliveries = deliveries, .delivery_count = 2, .trace_url = "https://x/y",
+        .previous_trace = fixture_trace(0), .already = {.requests = 4, .pusd = 5},
     };
     /* 7 * 3 + 11 * 15 + 13 * 0.3 + 17 * 3.75 + 23 * 6 micro-USD, two searches at 0.01 USD, 3 pico-USD */
     assert_report(&report,
                   "{\"schema\":\"agentobs.report/1\",\"trace_id\":\"" RUN_TRACE "\",\"session_id\":\"s \\\"1\\\"\\n\\ufffd\","
-                  "\"status\":\"error\",\"error\":{\"type\":\"exit_code\",\"message\":\"exit code 3: \\u001b[31mno\"},"
+                  "\"previous_trace_id\":\"ab000000000000000000000000000000\",\"attribution\":{\"user\":\"ada\",\"tenant\":null,"
+                  "\"team\":\"t\",\"organization\":null,\"business_unit\":null,\"feature\":null},\"status\":\"error\",\"error\":{\"type\":\"exit_code\",\"message\":\"exit code 3: \\u001b[31mno\"},"
                   "\"exit_code\":3,\"duration_ms\":1000000,\"cost\":{\"total_usd\":0.020391650003,\"claude\":{"
                   "\"total_usd\":0.02039165,\"reported_usd\":null,\"by_model\":{\"" MODEL "\":{\"usd\":0.02039165,"
                   "\"input_usd\":0.000021,\"output_usd\":0.000165,\"cache_read_usd\":0.0000039,\"cache_write_5m_usd\":0.00006375,"
                   "\"cache_write_1h_usd\":0.000138,\"web_search_usd\":0.02,\"basis\":\"computed\"}},\"unpriced_models\":[]},"
-                  "\"e2b\":{\"usd\":0.000000000003,\"seconds\":61.050,\"vcpu\":2,\"memory_mib\":512}},\"tokens\":{\"input\":7,"
+                  "\"already_billed\":{\"requests\":4,\"usd\":0.000000000005},\"e2b\":{\"usd\":0.000000000003,\"seconds\":61.050,\"vcpu\":2,\"memory_mib\":512}},\"tokens\":{\"input\":7,"
                   "\"output\":11,\"cache_read\":13,\"cache_write_5m\":17,\"cache_write_1h\":23,\"reasoning\":5,"
                   "\"web_search_requests\":2},\"counts\":{\"llm_calls\":1,\"tool_calls\":0,\"tool_errors\":0,\"turns\":0,"
                   "\"subagents\":0,\"spans\":1,\"events\":1,\"records\":5,\"bad_records\":0,\"text_bytes\":99,\"masked_secrets\":0},"

@@ -370,6 +370,24 @@ static void test_retry_after_is_honoured_up_to_a_minute(void **state)
     assert_string_equal(w->last, "works again");
 }
 
+static void test_the_last_problem_is_the_one_that_is_told(void **state)
+{
+    struct world *w = *state;
+    w->backend.failures = 1;
+    w->backend.failure = 503;
+    start(w, 0);
+    put_spans(w, 1, 1);
+    upload_hurry(w->uploader);
+    upload_step(w->uploader, fake_now());
+    upload_step(w->uploader, fake_now());
+    assert_string_equal(upload_status(w->uploader, 0).problem, "answers with status 503");
+    w->backend.failures = -1;
+    w->backend.failure = 0;
+    assert_false(drain(w, 3 * S));
+    assert_string_equal(upload_status(w->uploader, 0).problem, "cannot be reached: scripted failure");
+    assert_int_equal(upload_status(w->uploader, 0).state, UPLOAD_WAITING);
+}
+
 static void test_a_lost_answer_sends_the_rows_again(void **state)
 {
     struct world *w = *state;
@@ -582,6 +600,40 @@ static void test_a_long_request_keeps_the_lease(void **state)
     assert_int_equal(w->http.count, 1);
 }
 
+/* We were stopped while a request was under way; another process took over and did the work. */
+static void test_waking_up_late_repeats_little(void **state)
+{
+    struct world *w = *state;
+    struct uploader *second;
+    struct upload_config config = world_config(w, 42), other = world_config(w, 43);
+    put_spans(w, 1, 50);
+    const struct upload_backfill all = {.all = true};
+    assert_int_equal(uploader_new(&config, &w->uploader), AO_OK);
+    assert_int_equal(uploader_add(w->uploader, toy_new(0), 3600000, &all), AO_OK);
+    assert_true(drain(w, S));
+    w->backend.hang = true;
+    put_spans(w, 51, 53);
+    fake_sleep(S);
+    upload_step(w->uploader, fake_now());
+    assert_int_equal(w->http.in_flight, 1);
+    fake_sleep(300 * S);
+    w->backend.hang = false;
+    assert_int_equal(uploader_new(&other, &second), AO_OK);
+    assert_int_equal(uploader_add(second, toy_new(0), 1000, NULL), AO_OK);
+    assert_true(upload_drain(second, fake_now() + S));
+    assert_int_equal(w->backend.received, 53);
+    uploader_free(second);
+    upload_step(w->uploader, fake_now()); /* has the lease again */
+    for (size_t i = 0; i < FAKE_IN_FLIGHT_MAX; i++) {
+        w->http.flights[i].answered = true;
+        w->http.flights[i].reply = (struct http_reply){.status = 200, .retry_after = -1};
+    }
+    put_spans(w, 54, 54);
+    assert_true(drain(w, S));
+    assert_int_equal(w->backend.received, 54);
+    assert_int_equal(upload_status(w->uploader, 0).pending, 0);
+}
+
 static void test_a_busy_store_is_waited_for(void **state)
 {
     struct world *w = *state;
@@ -730,6 +782,7 @@ int main(void)
         WORLD_TEST(test_changes_gather_before_they_are_looked_for),
         WORLD_TEST(test_failures_are_tried_again_with_growing_pauses),
         WORLD_TEST(test_retry_after_is_honoured_up_to_a_minute),
+        WORLD_TEST(test_the_last_problem_is_the_one_that_is_told),
         WORLD_TEST(test_a_lost_answer_sends_the_rows_again),
         WORLD_TEST(test_too_large_is_halved),
         WORLD_TEST(test_what_is_refused_is_found_and_the_rest_goes_on),
@@ -741,6 +794,7 @@ int main(void)
         WORLD_TEST(test_what_another_process_sent_counts),
         WORLD_TEST(test_a_dead_senders_lease_runs_out),
         WORLD_TEST(test_a_long_request_keeps_the_lease),
+        WORLD_TEST(test_waking_up_late_repeats_little),
         WORLD_TEST(test_a_busy_store_is_waited_for),
         WORLD_TEST(test_a_new_sink_starts_now_and_a_backfill_at_the_beginning),
         WORLD_TEST(test_a_backfill_may_begin_at_a_time),

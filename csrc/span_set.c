@@ -1,0 +1,255 @@
+/* Setting values in a span. None of this raises. */
+#include "core/json.h"
+#include "csrc/span.h"
+
+void ao_span_count_cut(struct ao_span *span, unsigned cuts)
+{
+    atomic_fetch_add_explicit(&span->state->runtime->emitter.truncated, cuts, memory_order_relaxed);
+}
+
+/* The most keys that an object of this span may have. */
+static uint32_t most_of(const struct ao_span *span, const struct ao_members *members)
+{
+    const struct ao_config *config = &span->state->runtime->config;
+    return (uint32_t)(members == &span->attributes ? config->span_attribute_count : config->value_items);
+}
+
+static void put_key(struct ao_buf *out, PyObject *key)
+{
+    PyObject *owner;
+    ao_buf_add_char(out, '"');
+    ao_json_escape(out, ao_py_utf8(key, &owner));
+    Py_XDECREF(owner);
+    ao_buf_add_char(out, '"');
+}
+
+static void set_member(struct ao_span *span, struct ao_members *members, PyObject *key, struct ao_str raw)
+{
+    size_t mark;
+    uint64_t hash = (uint64_t)PyObject_Hash(key);
+    int err = ao_members_open(members, hash, most_of(span, members), &mark);
+    if (err == AO_ERR_LIMIT)
+        ao_span_count_cut(span, 1);
+    if (err)
+        return;
+    put_key(&members->text, key);
+    size_t key_len = members->text.len - mark - 1;
+    ao_buf_add_char(&members->text, ':');
+    ao_buf_add_str(&members->text, raw);
+    ao_members_close(members, hash, mark, key_len);
+}
+
+/* ---- the hot path: short plain keys, simple values, written in place ---- */
+
+#define FAST_KEY_MAX 64
+#define FAST_TEXT_MAX 256
+#define ESCAPED_MAX 6u /* bytes of JSON for one byte of ASCII */
+#define NUMBER_MAX 40u
+
+static bool is_short_ascii(PyObject *value, Py_ssize_t most)
+{
+    return PyUnicode_CheckExact(value) && PyUnicode_IS_COMPACT_ASCII(value) && PyUnicode_GET_LENGTH(value) <= most;
+}
+
+/* The caller made room. */
+static char *write_quoted(char *to, PyObject *ascii)
+{
+    struct ao_str text = {(const char *)PyUnicode_1BYTE_DATA(ascii), (size_t)PyUnicode_GET_LENGTH(ascii)};
+    *to++ = '"';
+    to += ao_json_escape_some(to, text.len * ESCAPED_MAX, &text);
+    *to++ = '"';
+    return to;
+}
+
+static char *write_word(char *to, const char *word, size_t len)
+{
+    memcpy(to, word, len);
+    return to + len;
+}
+
+/* NULL when the number needs the long way. */
+static char *write_int(char *to, PyObject *value)
+{
+    int overflow;
+    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (overflow)
+        return NULL;
+    if (number < 0)
+        *to++ = '-';
+    return to + ao_format_u64(to, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+}
+
+static char *write_simple(char *to, PyObject *value)
+{
+    if (PyUnicode_CheckExact(value))
+        return write_quoted(to, value);
+    if (PyLong_CheckExact(value))
+        return write_int(to, value);
+    if (value == Py_True)
+        return write_word(to, "true", 4);
+    if (value == Py_False)
+        return write_word(to, "false", 5);
+    if (value == Py_None)
+        return write_word(to, "null", 4);
+    size_t len = ao_format_short_double(to, PyFloat_AS_DOUBLE(value));
+    return len ? to + len : NULL;
+}
+
+/* False when it is not a case for the fast way; then nothing has changed. */
+static bool set_fast(struct ao_members *members, uint64_t hash, uint32_t most, PyObject *key, PyObject *value)
+{
+    size_t mark;
+    size_t key_room = (size_t)PyUnicode_GET_LENGTH(key) * ESCAPED_MAX + 2;
+    size_t room = PyUnicode_CheckExact(value) ? (size_t)PyUnicode_GET_LENGTH(value) * ESCAPED_MAX + 2 : NUMBER_MAX;
+    if (ao_buf_reserve(&members->text, key_room + room + 2)) {
+        members->text.err = AO_OK;
+        return false;
+    }
+    if (ao_members_open(members, hash, most, &mark))
+        return false;
+    char *begin = members->text.data + members->text.len;
+    char *to = write_quoted(begin, key);
+    size_t key_len = (size_t)(to - begin);
+    *to++ = ':';
+    to = write_simple(to, value);
+    if (!to) {
+        members->text.len = mark;
+        return false;
+    }
+    members->text.len += (size_t)(to - begin);
+    ao_members_close(members, hash, mark, key_len);
+    return true;
+}
+
+/* A str knows its hash once it was asked for. */
+static uint64_t hash_of(PyObject *str)
+{
+    Py_hash_t hash = ((PyASCIIObject *)str)->hash;
+    return (uint64_t)(hash != -1 ? hash : PyObject_Hash(str));
+}
+
+/* ---- every other way ---- */
+
+/* Runs no code of the agent: written in place. */
+static bool is_simple(PyObject *value)
+{
+    return PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) ||
+           PyFloat_CheckExact(value) || value == Py_None;
+}
+
+static void set_simple(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value,
+                       enum ao_use use)
+{
+    struct ao_convert convert;
+    size_t mark;
+    uint64_t hash = (uint64_t)PyObject_Hash(key);
+    int err = ao_members_open(members, hash, most_of(span, members), &mark);
+    if (err) {
+        ao_span_count_cut(span, 1);
+        return;
+    }
+    struct ao_buf *out = &members->text;
+    put_key(out, key);
+    size_t key_len = out->len - mark - 1;
+    ao_buf_add_char(out, ':');
+    ao_state_converter(span->state, &convert, out, use);
+    ao_convert_value(&convert, value);
+    if (convert.cuts)
+        ao_span_count_cut(span, convert.cuts);
+    ao_members_close(members, hash, mark, key_len);
+}
+
+/* A value whose conversion may run anything, this span's methods included: elsewhere first. */
+static void set_any(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value,
+                    enum ao_use use)
+{
+    struct ao_buf raw;
+    ao_buf_init(&raw, members->text.max);
+    if (ao_state_convert(span->state, &raw, value, use) && span->recording)
+        set_member(span, members, key, ao_buf_str(&raw));
+    ao_buf_release(&raw);
+}
+
+static void set_one(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value, enum ao_use use)
+{
+    PyObject *text = NULL;
+    if (!PyUnicode_CheckExact(key)) {
+        key = text = PyObject_Str(key);
+        if (!text || !PyUnicode_CheckExact(text)) {
+            ao_py_swallow();
+            Py_XDECREF(text);
+            return;
+        }
+    }
+    if (is_simple(value)) {
+        Py_ssize_t most = (Py_ssize_t)span->state->runtime->config.span_attribute_bytes;
+        most = most < FAST_TEXT_MAX ? most : FAST_TEXT_MAX;
+        if (!is_short_ascii(key, FAST_KEY_MAX) ||
+            (PyUnicode_CheckExact(value) && !is_short_ascii(value, most)) ||
+            !set_fast(members, hash_of(key), most_of(span, members), key, value))
+            set_simple(span, members, key, value, use);
+    }
+    else
+        set_any(span, members, key, value, use);
+    Py_XDECREF(text);
+}
+
+void ao_span_set_attribute(struct ao_span *span, PyObject *key, PyObject *value)
+{
+    if (!span->recording)
+        return;
+    Py_BEGIN_CRITICAL_SECTION(span);
+    set_one(span, &span->attributes, key, value, AO_USE_ATTRIBUTE);
+    Py_END_CRITICAL_SECTION();
+}
+
+void ao_span_set_members(struct ao_span *span, struct ao_members *members, PyObject *mapping, enum ao_use use)
+{
+    PyObject *key;
+    PyObject *value;
+    Py_ssize_t pos = 0;
+    if (!span->recording || mapping == Py_None)
+        return;
+    PyObject *dict = PyDict_New();
+    if (!dict || PyDict_Update(dict, mapping) < 0) {
+        ao_py_swallow();
+        Py_XDECREF(dict);
+        return;
+    }
+    Py_BEGIN_CRITICAL_SECTION(span);
+    while (PyDict_Next(dict, &pos, &key, &value))
+        set_one(span, members, key, value, use);
+    Py_END_CRITICAL_SECTION();
+    Py_DECREF(dict);
+}
+
+void ao_span_set_json(struct ao_span *span, struct ao_buf *field, PyObject *value, enum ao_use use)
+{
+    struct ao_buf raw;
+    if (!span->recording)
+        return;
+    ao_buf_init(&raw, field->max);
+    if (ao_state_convert(span->state, &raw, value, use) && span->recording) {
+        Py_BEGIN_CRITICAL_SECTION(span);
+        ao_buf_release(field);
+        *field = raw;
+        Py_END_CRITICAL_SECTION();
+        return;
+    }
+    ao_buf_release(&raw);
+}
+
+void ao_span_set_text(struct ao_span *span, enum ao_span_text text, PyObject *value)
+{
+    if (!span->recording || value == Py_None)
+        return;
+    PyObject *str = PyUnicode_CheckExact(value) ? Py_NewRef(value) : PyObject_Str(value);
+    if (!str || !PyUnicode_CheckExact(str)) {
+        ao_py_swallow();
+        Py_XDECREF(str);
+        return;
+    }
+    Py_BEGIN_CRITICAL_SECTION(span);
+    Py_XSETREF(span->texts[text], str);
+    Py_END_CRITICAL_SECTION();
+}

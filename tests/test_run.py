@@ -1,0 +1,584 @@
+"""agentobs-host run: the agent's own life must be what it would be without us, and what is recorded must be true."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_runs import DEADLINE, HOST, Home, frame, sentences
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.close()
+
+
+# ---- output ----
+
+PAYLOADS = {
+    "nothing": b"",
+    "text": b"one\ntwo\n",
+    "no newline at the end": b"Name? ",
+    "every byte": bytes(range(256)) * 40,
+    "a line of a megabyte": b"x" * (1 << 20) + b"\nend",
+    "colours": b"\x1b[1;31mred\x1b[0m\r50%\r100%\r\n",
+    "half markers": b'{"@agentobs":"\n{"@agent{"@agentobs":"00' + b'\n{"@agentobs":"' + b"0" * 32 + b'","kind":"hello"}\n{"',
+    "random": random.Random(7).randbytes(300_000),
+}
+
+
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS.keys())
+def test_output_is_the_agents_byte_for_byte(home: Home, payload: bytes) -> None:
+    (home.folder / "payload").write_bytes(payload)
+    plain, report = home.run(["cat", "payload"])
+    assert plain.stdout == payload
+    assert plain.returncode == 0
+    assert report["counts"]["text_bytes"] == len(payload)
+    recording = home.by_hand("""
+        data = open("payload", "rb").read()
+        record("hello")
+        for at in range(0, len(data), 60000):
+            text(data[at:at + 60000])
+            record("event", name="e")
+        record("bye")
+    """)
+    mixed, report = home.run(recording)
+    assert mixed.stdout == payload
+    assert report["counts"]["text_bytes"] == len(payload)
+    assert report["counts"]["events"] == len(range(0, len(payload), 60000))
+    assert report["loss"]["clean_end"] is True
+
+
+def test_output_of_an_instrumented_agent(home: Home) -> None:
+    pytest.importorskip("agentobs")
+    agent = home.agent("""
+        import agentobs, sys
+        with agentobs.start_span("job", type="agent", input={"text": "x" * 100_000}):
+            for number in range(200):
+                with agentobs.start_span("step", type="tool"):
+                    sys.stdout.write(f"{number} ")
+                    sys.stdout.flush()
+        sys.stdout.buffer.write(bytes(range(256)))
+    """)
+    done, report = home.run(agent)
+    assert done.stdout == b"".join(b"%d " % number for number in range(200)) + bytes(range(256))
+    assert report["counts"]["tool_calls"] == 200
+    assert report["counts"]["spans"] == 201
+    assert report["loss"] == {"dropped_in_sandbox": 0, "sequence_gaps": 0, "refused": 0, "unstored": 0, "clean_end": True}
+
+
+def test_processes_that_write_at_the_same_time(home: Home) -> None:
+    agent = home.by_hand("""
+        import subprocess
+        child = "import os\\nfor i in range(300): os.write(1, b'child %d says %d\\\\n' % (os.getpid(), i))"
+        record("hello")
+        children = [subprocess.Popen([sys.executable, "-c", child]) for _ in range(3)]
+        for number in range(300):
+            record("event", name="e", attributes={"text": "y" * 500})
+        for one in children:
+            one.wait()
+        record("bye")
+    """)
+    done, report = home.run(agent)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 900
+    assert {line.split()[0] for line in lines} == {b"child"}
+    for pid in {line.split()[1] for line in lines}:
+        assert [int(line.split()[3]) for line in lines if line.split()[1] == pid] == list(range(300))
+    assert report["counts"]["events"] == 300
+    assert report["counts"]["bad_records"] == 0
+
+
+def test_stderr_passes(home: Home) -> None:
+    payload = b"to stderr \xff\x1b[2J\nno newline"
+    (home.folder / "payload").write_bytes(payload)
+    done, report = home.run(["sh", "-c", "cat payload >&2; echo out"], "--quiet")
+    assert (done.stdout, done.stderr) == (b"out\n", payload)
+
+
+def test_stdin_passes(home: Home) -> None:
+    done, _ = home.run(["cat"], stdin=b"from \x00 outside")
+    assert done.stdout == b"from \x00 outside"
+
+
+def test_the_command_is_taken_as_it_is(home: Home) -> None:
+    words = ["-c", "import sys; print(sys.argv[1:])", "--report", "x", "--", "-q", "a b", ""]
+    done, _ = home.run([sys.executable, *words])
+    assert done.stdout.decode().strip() == repr(words[2:])
+    without_separator = home.host("run", "-q", sys.executable, *words)
+    assert without_separator.stdout == done.stdout
+
+
+def test_the_agent_gets_no_descriptor_of_ours(home: Home) -> None:
+    agent = home.agent("import os; fds = os.listdir('/proc/self/fd'); print(sorted(fds, key=int)[:-1])")
+    done, _ = home.run(agent)
+    assert done.stdout.decode().strip() == "['0', '1', '2']"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_no_harm(home: Home, closed: str) -> None:
+    script = f'exec "$0" run --report report.json -- sh -c "echo text; echo more >&2; exit 5" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", script, str(HOST)], cwd=home.folder, env=home.env, capture_output=True,
+        timeout=DEADLINE,
+    )  # fmt: skip
+    assert done.returncode == 5
+    assert home.report()["exit_code"] == 5
+    assert home.rows("PRAGMA integrity_check") == [("ok",)]
+    assert done.stdout == (b"" if ">&-" in closed.replace("2>&-", "") else b"text\n")
+
+
+# ---- exit codes ----
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 123, 125, 255])
+def test_the_exit_code_is_the_agents(home: Home, code: int) -> None:
+    done, report = home.run(["sh", "-c", f"echo the last words >&2; exit {code}"])
+    assert done.returncode == code
+    assert report["exit_code"] == code
+    assert report["status"] == ("ok" if code == 0 else "error")
+    if code:
+        assert report["error"] == {"type": "exit_code", "message": f"exit code {code}: the last words"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_signal_ends_it(home: Home, number: int) -> None:
+    done, report = home.run(["sh", "-c", f"kill -{int(number)} $$"])
+    assert done.returncode == 128 + number
+    assert (report["status"], report["exit_code"], report["error"]["type"]) == ("killed", 128 + number, "killed")
+
+
+def test_a_timeout_ends_it(home: Home) -> None:
+    done, report = home.run(["sh", "-c", "echo begun; exec sleep 60"], "--timeout", "300ms")
+    assert done.returncode == 124
+    assert done.stdout == b"begun\n"
+    assert (report["status"], report["exit_code"], report["error"]["type"]) == ("timeout", 124, "timeout")
+
+
+def test_who_ignores_sigterm_is_killed(home: Home) -> None:
+    agent = home.by_hand("""
+        signal.signal(signal.SIGTERM, lambda *_: text(b"no\\n"))
+        text(b"begun\\n")
+        while True:
+            signal.pause()
+    """)
+    begun = time.monotonic()
+    done, report = home.run(agent, "--timeout", "1s", "--kill-after", "200ms")
+    assert time.monotonic() - begun < 20
+    assert done.returncode == 124
+    assert done.stdout == b"begun\nno\n"
+    assert report["status"] == "timeout"
+
+
+def test_a_timeout_reaches_the_grandchildren_too(home: Home) -> None:
+    agent = home.by_hand("""
+        import subprocess
+        code = "import signal, os, time; signal.signal(15, signal.SIG_IGN); os.write(1, b'deaf\\\\n'); time.sleep(60)"
+        child = subprocess.Popen([sys.executable, "-c", code])
+        open("pid", "w").write(str(child.pid))
+        child.wait()
+    """)
+    done, _ = home.run(agent, "--timeout", "2s", "--kill-after", "200ms", "--linger", "200ms")
+    assert (done.returncode, done.stdout) == (124, b"deaf\n")
+    pid = int((home.folder / "pid").read_text())
+    deadline = time.monotonic() + 10
+    while is_running(pid):
+        assert time.monotonic() < deadline
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_commands_that_cannot_run(home: Home) -> None:
+    (home.folder / "text").write_text("not a program")
+    for command, code, why in (
+        ("no-such-command", 127, "No such file"),
+        ("./no/such/path", 127, "No such file"),
+        ("./text", 126, "Permission denied"),
+        (str(home.folder), 126, "Permission denied"),
+        ("", 127, "No such file"),
+    ):
+        done, report = home.run([command])
+        assert done.returncode == code, command
+        assert [line for line in sentences(done) if why in line], done.stderr
+        assert (report["status"], report["exit_code"]) == ("error", code)
+        assert report["error"]["type"] == "cannot_run"
+        assert why in report["error"]["message"]
+
+
+def test_a_script_without_an_interpreter_line_runs_as_in_a_shell(home: Home) -> None:
+    script = home.folder / "script"
+    script.write_text("echo from the script\n")
+    script.chmod(0o755)
+    assert home.run([str(script)])[0].stdout == b"from the script\n"
+
+
+# ---- signals ----
+
+HANDLER = """
+    def handler(number, frame):
+        text(b"got %d\\n" % number)
+        record("bye")
+        os._exit(7)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT):
+        signal.signal(number, handler)
+    record("hello")
+    text(b"ready\\n")
+    while True:
+        signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT])
+def test_signals_go_to_the_agent(home: Home, number: int) -> None:
+    host = home.start("run", "--report", "report.json", "--", *home.by_hand(HANDLER))
+    assert host.stdout is not None
+    assert host.stdout.readline() == b"ready\n"
+    host.send_signal(number)
+    out, err = host.communicate(timeout=DEADLINE)
+    assert out == b"got %d\n" % number
+    assert host.returncode == 7, err
+    assert home.report()["loss"]["clean_end"] is True
+
+
+def test_a_signal_that_the_agent_does_not_handle_ends_both(home: Home) -> None:
+    host = home.start("run", "--report", "report.json", "--", *home.by_hand("record('hello'); text(b'ready\\n'); signal.pause()"))
+    assert host.stdout is not None
+    assert host.stdout.readline() == b"ready\n"
+    host.terminate()
+    _, err = host.communicate(timeout=DEADLINE)
+    assert host.returncode == 128 + signal.SIGTERM, err
+    report = home.report()
+    assert (report["status"], report["loss"]["clean_end"]) == ("killed", False)
+
+
+# ---- pipes that end late, early, or not at all ----
+
+
+def test_a_grandchild_that_holds_stdout_is_not_awaited_for_ever(home: Home) -> None:
+    done, report = home.run(["sh", "-c", "sleep 30 & echo done; exit 4"], "--linger", "300ms")
+    assert (done.returncode, done.stdout) == (4, b"done\n")
+    assert report["duration_ms"] < 15_000
+
+
+def test_what_a_grandchild_writes_within_the_linger_passes(home: Home) -> None:
+    done, _ = home.run(["sh", "-c", "(sleep 0.5; echo late) & echo early"], "--linger", "20s")
+    assert done.stdout == b"early\nlate\n"
+
+
+def test_a_slow_reader_gets_everything(home: Home) -> None:
+    """The agent has long ended, and the linger passed, when its reader begins to read."""
+    agent = home.by_hand("""
+        record("hello")
+        text(b"x" * 1_500_000 + b"the end")
+        record("bye")
+        open("ended", "w")
+    """)
+    host = home.start("run", "-q", "--linger", "0s", "--report", "report.json", "--", *agent)
+    deadline = time.monotonic() + DEADLINE
+    while not (home.folder / "ended").exists():
+        assert time.monotonic() < deadline
+        select.select([], [], [], 0.01)
+    select.select([], [], [], 0.5)
+    out, _ = host.communicate(timeout=DEADLINE)
+    assert len(out) == 1_500_007
+    assert out.endswith(b"the end")
+    assert home.report()["loss"]["clean_end"] is True
+
+
+def test_a_reader_that_leaves_early_does_not_end_the_agent(home: Home) -> None:
+    agent = home.by_hand("""
+        record("hello")
+        for _ in range(2000):
+            text(b"line\\n" * 100)
+        record("event", name="at the end")
+        record("bye")
+        sys.exit(6)
+    """)
+    host = home.start("run", "--report", "report.json", "--", *agent)
+    assert host.stdout is not None and host.stderr is not None
+    assert host.stdout.readline() == b"line\n"
+    host.stdout.close()
+    err = host.stderr.read()
+    assert host.wait(timeout=DEADLINE) == 6
+    assert b"stdout" not in err
+    report = home.report()
+    assert report["counts"]["events"] == 1
+    assert report["counts"]["text_bytes"] == 2000 * 500
+
+
+def test_a_full_disk_behind_stdout_is_told(home: Home) -> None:
+    with open("/dev/full", "wb") as full:
+        done = home.host("run", "--", "sh", "-c", "echo text; exit 3", stdout=full, stderr=subprocess.PIPE, capture_output=False)
+    assert done.returncode == 3
+    assert [line for line in sentences(done) if "No space left" in line]
+
+
+# ---- context ----
+
+
+def context_agent(home: Home) -> list[str]:
+    return home.by_hand("""
+        names = ("TRACEPARENT", "TRACESTATE", "BAGGAGE", "AGENTOBS_STREAM_KEY", "BRAINTRUST_TRACE_CONTEXT")
+        text(json.dumps({name: os.environ.get(name) for name in names}).encode())
+    """)
+
+
+def context_of(home: Home, env: dict[str, str]) -> tuple[dict[str, str], dict[str, Any], list[str]]:
+    import json
+
+    done, report = home.run(context_agent(home), env=env)
+    assert done.returncode == 0
+    return json.loads(done.stdout), report, [line for line in sentences(done) if "malformed" in line]
+
+
+def test_a_new_trace_by_default(home: Home) -> None:
+    seen, report, bad = context_of(home, {})
+    version, trace, span, flags = seen["TRACEPARENT"].split("-")
+    assert (version, trace, flags) == ("00", report["trace_id"], "03")
+    assert [len(trace), len(span), len(seen["AGENTOBS_STREAM_KEY"])] == [32, 16, 32]
+    assert seen["TRACESTATE"] is None and seen["BAGGAGE"] is None
+    assert not bad
+    again, _, _ = context_of(home, {})
+    assert not {again["AGENTOBS_STREAM_KEY"], again["TRACEPARENT"]} & {seen["AGENTOBS_STREAM_KEY"], seen["TRACEPARENT"]}
+
+
+def test_traceparent_is_continued(home: Home) -> None:
+    env = {"TRACEPARENT": TRACEPARENT, "TRACESTATE": "vendor=1", "BAGGAGE": "user=ada"}
+    seen, report, bad = context_of(home, env)
+    assert report["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    _, trace, span, flags = seen["TRACEPARENT"].split("-")
+    assert (trace, flags) == (report["trace_id"], "01")
+    assert span != "00f067aa0ba902b7"
+    assert (seen["TRACESTATE"], seen["BAGGAGE"]) == ("vendor=1", "user=ada")
+    assert not bad
+    root = next(iter(home.spans().values()))
+    assert root["span_id"] == span
+    assert root["parent_span_id"] == "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("bad", ["", "garbage", "00-" + "0" * 32 + "-00f067aa0ba902b7-01", TRACEPARENT[:-1], "00-" + "x" * 5000])
+def test_a_malformed_traceparent_is_ignored_and_told(home: Home, bad: str) -> None:
+    seen, report, told = context_of(home, {"TRACEPARENT": bad, "TRACESTATE": "a=1"})
+    assert report["status"] == "ok"
+    assert seen["TRACEPARENT"].split("-")[1] == report["trace_id"] not in ("0" * 32, TRACEPARENT.split("-")[1])
+    assert len(told) == (1 if bad else 0)
+
+
+def test_a_braintrust_context_is_continued(home: Home) -> None:
+    import json
+
+    parent = {
+        "object_type": "project_logs", "object_id": "11111111-2222-4333-8444-555555555555", "row_id": "00f067aa0ba902b7",
+        "span_id": "00f067aa0ba902b7", "root_span_id": "0af7651916cd43dd8448eb211c80319c",
+    }  # fmt: skip
+    seen, report, bad = context_of(home, {"BRAINTRUST_TRACE_CONTEXT": json.dumps(parent)})
+    assert not bad
+    assert report["trace_id"] == parent["root_span_id"]
+    assert seen["BAGGAGE"] == "braintrust.parent=project_id%3A11111111-2222-4333-8444-555555555555"
+    seen, report, bad = context_of(home, {"BRAINTRUST_TRACE_CONTEXT": "!", "TRACEPARENT": TRACEPARENT})
+    assert report["trace_id"] == TRACEPARENT.split("-")[1]
+    assert len(bad) == 1 and "BRAINTRUST_TRACE_CONTEXT" in bad[0]
+
+
+def test_the_stream_key_is_gone_from_the_agents_environment(home: Home) -> None:
+    pytest.importorskip("agentobs")
+    agent = home.agent("""
+        import os, subprocess
+        key = os.environ["AGENTOBS_STREAM_KEY"]
+        import agentobs
+        print([name for name in os.environ if name.startswith("AGENTOBS")])
+        subprocess.run("env | grep -c ^AGENTOBS_STREAM_KEY= || true", shell=True)
+        print(key.encode() in open("/proc/self/environ", "rb").read())
+    """)
+    done, _ = home.run(agent)
+    assert done.stdout.split() == [b"[]", b"0", b"False"]
+
+
+# ---- records ----
+
+
+def test_records_with_another_key_are_text_and_change_nothing(home: Home) -> None:
+    forged = "".join(
+        frame(kind, key, **members)
+        for key in ("", "0" * 32, "f" * 32)
+        for kind, members in (
+            ("hello", {"braintrust_parent": "project_id:evil"}),
+            ("span", {"span_id": "00000000000000b1", "type": "llm", "name": "forged"}),
+            ("usage", {"scope": "request", "message_id": "m", "model": "claude-opus-4-1", "input_tokens": 10**9}),
+            ("bye", {"dropped": 10**6}),
+        )
+    ).encode()
+    (home.folder / "forged").write_bytes(forged)
+    done, report = home.run(home.by_hand("text(open('forged', 'rb').read()); record('hello'); record('bye')"))
+    assert done.stdout == forged
+    assert report["counts"]["records"] == 2
+    assert report["counts"]["spans"] == report["counts"]["bad_records"] == 0
+    assert report["loss"] == {"dropped_in_sandbox": 0, "sequence_gaps": 0, "refused": 0, "unstored": 0, "clean_end": True}
+    assert report["cost"]["total_usd"] == 0
+
+
+def test_malformed_records_are_counted_and_the_rest_goes_on(home: Home) -> None:
+    agent = home.by_hand("""
+        marker = b'{"@agentobs":"' + KEY.encode() + b'",'
+        record("hello")
+        text(marker + b'"kind":"span"\\n' + marker + b'"kind":"martian"}\\n' + marker + b'}\\n' + marker + b'x' * 9000 + b'\\n')
+        text(b"text\\n")
+        record("span", span_id="00000000000000b1", name="good")
+        record("bye")
+    """)
+    done, report = home.run(agent)
+    assert done.stdout == b"text\n"
+    assert report["counts"]["bad_records"] == 4
+    assert report["counts"]["spans"] == 1
+    assert report["loss"]["clean_end"] is False
+    assert [line for line in sentences(done) if "4 malformed lines" in line]
+
+
+def test_a_killed_agent_leaves_its_trace(home: Home) -> None:
+    agent = home.by_hand("""
+        record("hello")
+        record("span_start", span_id="00000000000000b1", type="agent", name="job", input="question")
+        record("span_start", span_id="00000000000000b2", parent_span_id="00000000000000b1", type="tool", name="tool")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    done, report = home.run(agent)
+    assert done.returncode == 137
+    assert report["status"] == "killed"
+    assert report["loss"]["clean_end"] is False
+    spans = home.spans()
+    assert spans["job"]["unfinished"] and spans["tool"]["unfinished"]
+    assert spans["job"]["input"] == "question"
+    assert spans["tool"]["parent_span_id"] == spans["job"]["span_id"]
+
+
+def test_the_agents_own_error_is_the_runs(home: Home) -> None:
+    agent = home.by_hand("""
+        record("hello")
+        record("span", span_id="00000000000000b1", type="agent", name="job", status="error", error_type="Overloaded",
+               error_message="529 with key sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789")
+        record("bye")
+    """)
+    done, report = home.run(agent)
+    assert done.returncode == 0
+    assert report["status"] == "error"
+    assert report["error"]["type"] == "Overloaded"
+    assert "sk-ant-api03" not in report["error"]["message"]
+
+
+def test_secrets_of_the_command_line_and_of_stderr_are_masked(home: Home) -> None:
+    secret = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789"
+    done, report = home.run(["sh", "-c", f"echo bad key {secret} >&2; exit 1"])
+    assert secret not in report["error"]["message"]
+    assert home.rows("SELECT count(*) FROM runs WHERE command LIKE '%REDACTED%'") == [(1,)]
+    for path in home.store.parent.iterdir():
+        assert secret.encode() not in path.read_bytes(), path
+
+
+def test_the_sandbox_size_costs(home: Home) -> None:
+    done, report = home.run(["true"], "--e2b", "2x512")
+    e2b = report["cost"]["e2b"]
+    assert (e2b["vcpu"], e2b["memory_mib"]) == (2, 512)
+    assert report["cost"]["total_usd"] == e2b["usd"] > 0
+
+
+# ---- what is said ----
+
+
+def test_quiet_says_nothing(home: Home) -> None:
+    done = home.host("run", "-q", "--", "sh", "-c", "exit 0")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_hostile_names_reach_no_reader_raw(home: Home) -> None:
+    agent = home.by_hand("""
+        record("hello")
+        record("span", span_id="00000000000000b1", type="agent", name="\\x1b]0;evil\\x07\\u202e", status="error",
+               error_type="\\x1b[2J", error_message="\\x9b2J")
+        record("bye")
+    """)
+    done, _ = home.run(agent)
+    told = done.stderr.decode()
+    assert "evil" in told
+    assert not [c for c in told if (ord(c) < 0x20 and c != "\n") or 0x7F <= ord(c) <= 0x9F or c == "\u202e"]
+
+
+# ---- mistakes ----
+
+MISTAKES = {
+    "an unknown option": ["--no-such-option"],
+    "no price table": ["--prices", "none.json"],
+    "a bad price table": ["--prices", "bad.json"],
+    "a bad size": ["--e2b", "2"],
+    "a bad assumption": ["--assume-price", "x"],
+    "an assumption of nothing": ["--assume-price", "x=no-such-model"],
+    "a bad duration": ["--timeout", "soon"],
+    "a missing value": ["--store"],
+    "a report nowhere": ["--report", "no/such/folder/r.json"],
+    "a report that is a folder": ["--report", "."],
+}
+
+
+@pytest.mark.parametrize("options", MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_told_before_anything_is_begun(home: Home, options: list[str]) -> None:
+    (home.folder / "bad.json").write_text('{"schema": "agentobs.prices/1", "models": 7}')
+    # A missing value takes the separator: the command is then no command, and nothing may run either.
+    done = home.host("run", *options, *([] if options == ["--store"] else ["--", "touch", "begun"]))
+    assert done.returncode == 2
+    assert len(done.stderr.decode().splitlines()) == 1, done.stderr
+    assert done.stderr.startswith(b"agentobs: ")
+    assert not (home.folder / "begun").exists()
+    assert not home.store.exists()
+
+
+def test_no_command(home: Home) -> None:
+    for words in ([], ["--"], ["-q"]):
+        done = home.host("run", *words)
+        assert done.returncode == 2
+        assert len(list(sentences(done))) == 1
+
+
+@pytest.mark.parametrize("text", ["BRAINTRUST_API_KEY", "=x", "A='unclosed", "\x00"])
+def test_a_malformed_env_file_is_told(home: Home, text: str) -> None:
+    (home.folder / ".env").write_text(text + "\n")
+    done = home.host("run", "--", "touch", "begun")
+    if done.returncode == 0:
+        pytest.skip("not malformed to the reader of .env files")
+    assert done.returncode == 2
+    assert ".env" in done.stderr.decode()
+    assert not (home.folder / "begun").exists()
+
+
+def test_resources_that_run_out_are_told(home: Home) -> None:
+    """With fewer and fewer descriptors: either the agent runs and its code comes back, or ours says why not."""
+    import resource
+
+    codes = set()
+    for limit in range(4, 40, 3):
+
+        def few() -> None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+        done = home.host("run", "-q", "--", "sh", "-c", "exit 7", preexec_fn=few)
+        codes.add(done.returncode)
+        assert done.returncode in (7, 125) or (done.returncode == 127 and limit < 6), (limit, done)
+        assert done.returncode == 7 or done.stderr.startswith(b"agentobs: "), (limit, done)
+    assert 7 in codes
+
