@@ -42,6 +42,21 @@ void ao_members_clear(struct ao_members *members);
 int ao_members_open(struct ao_members *members, uint64_t hash, uint32_t most, size_t *ret_mark);
 void ao_members_close(struct ao_members *members, uint64_t hash, size_t mark, size_t key_len);
 
+/*
+ * True when a member of at most `bytes` with a key that is not there yet can be
+ * written straight into the text, without any of the calls below.
+ */
+static inline bool ao_members_room(struct ao_members *members, uint64_t hash, uint32_t most, size_t bytes)
+{
+    if (members->count >= most || members->count == members->cap || members->text.err ||
+        members->text.cap - members->text.len < bytes)
+        return false;
+    for (uint32_t i = 0; i < members->count; i++)
+        if (members->list[i].hash == hash)
+            return false;
+    return true;
+}
+
 static inline bool ao_members_any(const struct ao_members *members)
 {
     return members->text.len > 0;

@@ -6,27 +6,49 @@
 
 #define REWIND_KEEP (1024u * 1024)
 
-enum field_type {
-    FIELD_U64,
-    FIELD_PUSD,
-    FIELD_BOOL,
-    FIELD_TEXT,
-    FIELD_JSON,
-    FIELD_OBJECT,
-    FIELD_ARRAY,
-    FIELD_TRACE_ID,
-    FIELD_SPAN_ID,
-};
+/* How a field of each type lies in an item: a view (length, then bytes), 16 bytes, one byte in a word, or a word. */
+#define IS_VIEW_U64 0
+#define IS_VIEW_PUSD 0
+#define IS_VIEW_BOOL 0
+#define IS_VIEW_TEXT 1
+#define IS_VIEW_JSON 1
+#define IS_VIEW_OBJECT 1
+#define IS_VIEW_ARRAY 1
+#define IS_VIEW_TRACE_ID 0
+#define IS_VIEW_SPAN_ID 0
+#define IS_LONG_U64 0
+#define IS_LONG_PUSD 0
+#define IS_LONG_BOOL 0
+#define IS_LONG_TEXT 0
+#define IS_LONG_JSON 0
+#define IS_LONG_OBJECT 0
+#define IS_LONG_ARRAY 0
+#define IS_LONG_TRACE_ID 1
+#define IS_LONG_SPAN_ID 0
+#define IS_BYTE_U64 0
+#define IS_BYTE_PUSD 0
+#define IS_BYTE_BOOL 1
+#define IS_BYTE_TEXT 0
+#define IS_BYTE_JSON 0
+#define IS_BYTE_OBJECT 0
+#define IS_BYTE_ARRAY 0
+#define IS_BYTE_TRACE_ID 0
+#define IS_BYTE_SPAN_ID 0
 
-struct field {
-    uint16_t offset;
-    uint16_t type;
-};
+#define VIEW_BIT(type, member, key, kinds, max, meaning) | (uint64_t)IS_VIEW_##type << AO_FIELD_##member
+#define LONG_BIT(type, member, key, kinds, max, meaning) | (uint64_t)IS_LONG_##type << AO_FIELD_##member
+#define BYTE_BIT(type, member, key, kinds, max, meaning) | (uint64_t)IS_BYTE_##type << AO_FIELD_##member
+static const uint64_t views = 0 AO_RECORD_FIELDS(VIEW_BIT);
+static const uint64_t longs = 0 AO_RECORD_FIELDS(LONG_BIT);
+static const uint64_t single_bytes = 0 AO_RECORD_FIELDS(BYTE_BIT);
 
-static const struct field fields[AO_FIELD_COUNT] = {
-#define FIELD_ROW(ftype, member, key, kinds, max, meaning) {offsetof(struct ao_record, member), FIELD_##ftype},
-    AO_RECORD_FIELDS(FIELD_ROW)
-#undef FIELD_ROW
+#define LONG_ONE(type, member, key, kinds, max, meaning) +IS_LONG_##type
+#define LONG_COUNT (0 AO_RECORD_FIELDS(LONG_ONE))
+
+static const uint16_t offsets[AO_FIELD_COUNT] = {
+#define FIELD_OFFSET(type, member, key, kinds, max, meaning) offsetof(struct ao_record, member),
+    AO_RECORD_FIELDS(FIELD_OFFSET)
+#undef FIELD_OFFSET
 };
 
 static inline uint64_t align8(uint64_t n)
@@ -79,97 +101,84 @@ void ao_ring_trim(struct ao_ring *ring)
     ring->touched = 0;
 }
 
-static uint64_t packed_size(const struct ao_record *record)
+/* At least the size of the packed record; nearly that of a record with every field of fixed size. */
+static uint64_t size_bound(const struct ao_record *record)
 {
-    uint64_t size = sizeof(struct ao_item);
+    uint64_t size = sizeof(struct ao_item) + 8 * AO_FIELD_COUNT + 8 * LONG_COUNT;
     const char *from = (const char *)record;
-    for (uint64_t left = record->present; left; left &= left - 1) {
-        const struct field *field = &fields[__builtin_ctzll(left)];
-        switch (field->type) {
-        case FIELD_TRACE_ID:
-            size += 16;
-            break;
-        case FIELD_TEXT:
-        case FIELD_JSON:
-        case FIELD_OBJECT:
-        case FIELD_ARRAY:
-            size += 8 + align8(((const struct ao_str *)(const void *)(from + field->offset))->len);
-            break;
-        default:
-            size += 8;
-        }
+    for (uint64_t left = record->present & views; left; left &= left - 1) {
+        struct ao_str text;
+        memcpy(&text, from + offsets[__builtin_ctzll(left)], sizeof(text));
+        size += align8(text.len);
     }
     return size;
 }
 
-static void pack(struct ao_item *item, const struct ao_record *record)
+/* Copies whole words: `to` has room for them, and `from` is read no further than len. */
+static inline void copy_text(char *to, const char *from, uint64_t len)
+{
+    if (len > 32) {
+        memcpy(to, from, len);
+        return;
+    }
+    for (; len >= 8; len -= 8, to += 8, from += 8)
+        memcpy(to, from, 8);
+    for (uint64_t i = 0; i < len; i++)
+        to[i] = from[i];
+}
+
+/* Returns the end of what was written. */
+static const char *pack(struct ao_item *item, const struct ao_record *record)
 {
     char *to = (char *)(item + 1);
     const char *from = (const char *)record;
     for (uint64_t left = record->present; left; left &= left - 1) {
-        const struct field *field = &fields[__builtin_ctzll(left)];
-        const char *value = from + field->offset;
-        switch (field->type) {
-        case FIELD_TRACE_ID:
-            memcpy(to, value, 16);
-            to += 16;
-            break;
-        case FIELD_BOOL: {
-            uint64_t word = *(const bool *)value;
-            memcpy(to, &word, 8);
-            to += 8;
-            break;
-        }
-        case FIELD_TEXT:
-        case FIELD_JSON:
-        case FIELD_OBJECT:
-        case FIELD_ARRAY: {
+        const uint64_t bit = left & -left;
+        const char *value = from + offsets[__builtin_ctzll(left)];
+        if (bit & views) {
             struct ao_str text;
             memcpy(&text, value, sizeof(text));
             uint64_t len = text.len;
             memcpy(to, &len, 8);
-            if (len)
-                memcpy(to + 8, text.ptr, len);
+            copy_text(to + 8, text.ptr, len);
             to += 8 + align8(len);
-            break;
-        }
-        default:
+        } else if (bit & single_bytes) {
+            uint64_t word = *(const bool *)value;
+            memcpy(to, &word, 8);
+            to += 8;
+        } else if (bit & longs) {
+            memcpy(to, value, 16);
+            to += 16;
+        } else {
             memcpy(to, value, 8);
             to += 8;
         }
     }
+    return to;
 }
 
 void ao_item_unpack(const struct ao_item *item, struct ao_record *ret_record)
 {
-    ao_record_init(ret_record, (enum ao_kind)item->kind);
+    ret_record->kind = (enum ao_kind)item->kind;
     ret_record->present = item->present;
     const char *from = (const char *)(item + 1);
     char *to = (char *)ret_record;
     for (uint64_t left = item->present; left; left &= left - 1) {
-        const struct field *field = &fields[__builtin_ctzll(left)];
-        char *value = to + field->offset;
-        switch (field->type) {
-        case FIELD_TRACE_ID:
-            memcpy(value, from, 16);
-            from += 16;
-            break;
-        case FIELD_BOOL:
-            *(bool *)value = from[0] != 0;
-            from += 8;
-            break;
-        case FIELD_TEXT:
-        case FIELD_JSON:
-        case FIELD_OBJECT:
-        case FIELD_ARRAY: {
+        const uint64_t bit = left & -left;
+        char *value = to + offsets[__builtin_ctzll(left)];
+        if (bit & views) {
             uint64_t len;
             memcpy(&len, from, 8);
             struct ao_str text = {from + 8, len};
             memcpy(value, &text, sizeof(text));
             from += 8 + align8(len);
-            break;
-        }
-        default:
+        } else if (bit & single_bytes) {
+            *(bool *)value = from[0] != 0;
+            from += 8;
+        } else if (bit & longs) {
+            memcpy(value, from, 16);
+            from += 16;
+        } else {
             memcpy(value, from, 8);
             from += 8;
         }
@@ -190,7 +199,7 @@ static uint64_t skip_before(const struct ao_ring *ring, uint64_t size)
 
 int ao_ring_put(struct ao_ring *ring, const struct ao_record *record, bool keep, uint64_t *ret_pos)
 {
-    uint64_t size = packed_size(record);
+    uint64_t size = size_bound(record);
     uint64_t skip = skip_before(ring, size);
     uint64_t room = ring->size - ao_ring_used(ring);
     if (!keep)
@@ -204,16 +213,15 @@ int ao_ring_put(struct ao_ring *ring, const struct ao_record *record, bool keep,
         *item_at(ring, ring->head) = (struct ao_item){.size = (uint32_t)skip, .kind = AO_KIND_COUNT};
     uint64_t pos = ring->head + skip;
     struct ao_item *item = item_at(ring, pos);
-    item->size = (uint32_t)size;
     item->dropped = ring->dropped;
     item->kind = (uint32_t)record->kind;
     item->present = record->present;
     atomic_init(&item->link, AO_LINK_NONE);
-    pack(item, record);
+    item->size = (uint32_t)(pack(item, record) - (const char *)item);
     ring->dropped = 0;
     if (skip)
         ring->touched = ring->size;
-    ring->head = pos + size;
+    ring->head = pos + item->size;
     *ret_pos = pos;
     return AO_OK;
 }

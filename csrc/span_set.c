@@ -1,5 +1,6 @@
 /* Setting values in a span. None of this raises. */
 #include "core/json.h"
+#include "core/json_scan.h"
 #include "csrc/span.h"
 
 void ao_span_count_cut(struct ao_span *span, unsigned cuts)
@@ -43,31 +44,41 @@ static void set_member(struct ao_span *span, struct ao_members *members, PyObjec
 
 #define FAST_KEY_MAX 64
 #define FAST_TEXT_MAX 256
-#define ESCAPED_MAX 6u /* bytes of JSON for one byte of ASCII */
-#define NUMBER_MAX 40u
+#define NUMBER_MAX 32u
 
 static bool is_short_ascii(PyObject *value, Py_ssize_t most)
 {
-    return PyUnicode_CheckExact(value) && PyUnicode_IS_COMPACT_ASCII(value) && PyUnicode_GET_LENGTH(value) <= most;
+    return PyUnicode_IS_COMPACT_ASCII(value) && PyUnicode_GET_LENGTH(value) <= most;
 }
 
-/* The caller made room. */
-static char *write_quoted(char *to, PyObject *ascii)
+/* Copies text that needs no escape, in quotes; NULL when it does. The caller made room. */
+static inline char *write_plain(char *to, PyObject *ascii)
 {
-    struct ao_str text = {(const char *)PyUnicode_1BYTE_DATA(ascii), (size_t)PyUnicode_GET_LENGTH(ascii)};
+    const char *from = (const char *)PyUnicode_1BYTE_DATA(ascii);
+    size_t len = (size_t)PyUnicode_GET_LENGTH(ascii);
     *to++ = '"';
-    to += ao_json_escape_some(to, text.len * ESCAPED_MAX, &text);
+    for (; len >= 8; len -= 8, from += 8, to += 8) {
+        uint64_t word;
+        memcpy(&word, from, 8);
+        if (ao_json_word_special(word))
+            return NULL;
+        memcpy(to, &word, 8);
+    }
+    for (; len; len--) {
+        if (!ao_json_is_plain(*from))
+            return NULL;
+        *to++ = *from++;
+    }
     *to++ = '"';
     return to;
 }
 
-static char *write_word(char *to, const char *word, size_t len)
+static inline char *write_word(char *to, const char *word, size_t len)
 {
     memcpy(to, word, len);
     return to + len;
 }
 
-/* NULL when the number needs the long way. */
 static char *write_int(char *to, PyObject *value)
 {
     int overflow;
@@ -76,13 +87,19 @@ static char *write_int(char *to, PyObject *value)
         return NULL;
     if (number < 0)
         *to++ = '-';
-    return to + ao_format_u64(to, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+    uint64_t size = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    if (size < 10) {
+        *to = (char)('0' + size);
+        return to + 1;
+    }
+    return to + ao_format_u64(to, size);
 }
 
+/* NULL when the value needs the long way. */
 static char *write_simple(char *to, PyObject *value)
 {
     if (PyUnicode_CheckExact(value))
-        return write_quoted(to, value);
+        return write_plain(to, value);
     if (PyLong_CheckExact(value))
         return write_int(to, value);
     if (value == Py_True)
@@ -98,26 +115,28 @@ static char *write_simple(char *to, PyObject *value)
 /* False when it is not a case for the fast way; then nothing has changed. */
 static bool set_fast(struct ao_members *members, uint64_t hash, uint32_t most, PyObject *key, PyObject *value)
 {
-    size_t mark;
-    size_t key_room = (size_t)PyUnicode_GET_LENGTH(key) * ESCAPED_MAX + 2;
-    size_t room = PyUnicode_CheckExact(value) ? (size_t)PyUnicode_GET_LENGTH(value) * ESCAPED_MAX + 2 : NUMBER_MAX;
-    if (ao_buf_reserve(&members->text, key_room + room + 2)) {
-        members->text.err = AO_OK;
+    struct ao_buf *text = &members->text;
+    size_t room = (size_t)PyUnicode_GET_LENGTH(key) + NUMBER_MAX;
+    if (PyUnicode_CheckExact(value))
+        room += (size_t)PyUnicode_GET_LENGTH(value);
+    if (!ao_members_room(members, hash, most, room))
         return false;
-    }
-    if (ao_members_open(members, hash, most, &mark))
+    char *begin = text->data + text->len;
+    *begin = text->len ? ',' : '{';
+    char *key_end = write_plain(begin + 1, key);
+    if (!key_end)
         return false;
-    char *begin = members->text.data + members->text.len;
-    char *to = write_quoted(begin, key);
-    size_t key_len = (size_t)(to - begin);
-    *to++ = ':';
-    to = write_simple(to, value);
-    if (!to) {
-        members->text.len = mark;
+    *key_end = ':';
+    char *end = write_simple(key_end + 1, value);
+    if (!end)
         return false;
-    }
-    members->text.len += (size_t)(to - begin);
-    ao_members_close(members, hash, mark, key_len);
+    members->list[members->count++] = (struct ao_member){
+        .hash = hash,
+        .at = (uint32_t)text->len + 1,
+        .len = (uint32_t)(end - begin) - 1,
+        .key_len = (uint32_t)(key_end - begin) - 1,
+    };
+    text->len += (size_t)(end - begin);
     return true;
 }
 

@@ -61,7 +61,6 @@ void assembly_free(struct assembly *a)
     ao_ledger_free(a->ledger);
     ao_free(a->session_id);
     ao_free(a->user_id);
-    ao_free(a->braintrust_parent);
     ao_free(a->agent_session_id);
     for (size_t i = 0; i < WHO_COUNT; i++)
         ao_free(a->who[i]);
@@ -198,8 +197,6 @@ static int take_hello(struct assembly *a, struct writer *writer, const struct ao
         if (first && !err)
             err = assembly_show_who(a);
     }
-    if (!err && first && AO_HAS(record, braintrust_parent))
-        err = assembly_keep(a, &a->braintrust_parent, record->braintrust_parent);
     return err ? err : assembly_touch(a, root);
 }
 

@@ -120,8 +120,6 @@ const char *assembly_agent_session_id(const struct assembly *assembly);
 int assembly_root_attributes(struct assembly *assembly, struct ao_str object);
 /* Usage came since the last settle. */
 bool assembly_unsettled(const struct assembly *assembly);
-/* Container form, told by a hello; NULL. */
-const char *assembly_braintrust_parent(const struct assembly *assembly);
 /* From the first start to the last end that records told, without the root; false when there is no span. */
 bool assembly_times(const struct assembly *assembly, uint64_t *ret_start, uint64_t *ret_end);
 /* The first error of a top-level agent span; false when there is none. Views into the assembly. */

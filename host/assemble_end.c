@@ -116,11 +116,6 @@ bool assembly_clean_end(const struct assembly *a)
            a->counts.dropped_in_sandbox == 0 && a->counts.bad_records == 0;
 }
 
-const char *assembly_braintrust_parent(const struct assembly *a)
-{
-    return a->braintrust_parent;
-}
-
 bool assembly_times(const struct assembly *a, uint64_t *ret_start, uint64_t *ret_end)
 {
     uint64_t start = UINT64_MAX, end = 0;

@@ -49,7 +49,6 @@ struct assembly {
     bool has_e2b;
     char *session_id;
     char *user_id;
-    char *braintrust_parent;
     char *agent_session_id;
     char *who[WHO_COUNT]; /* what the agent says; the host's word is in config.who */
 };

@@ -300,22 +300,6 @@ int attribution_inherit(struct attribution *who, const struct run *run)
 
 /* ---- going out ---- */
 
-char *attribution_attributes(const struct attribution *who)
-{
-    struct ao_buf text;
-    struct ao_jw w;
-    ao_buf_init(&text, (size_t)ATTRIBUTION_COUNT * ATTRIBUTION_VALUE_MAX * 8);
-    ao_jw_init(&w, &text);
-    ao_jw_object_begin(&w);
-    for (size_t i = 0; i < ATTRIBUTION_COUNT; i++)
-        if (who->values[i])
-            ao_jw_key_str(&w, attribution_names[i].attribute, ao_str_from(who->values[i]));
-    ao_jw_object_end(&w);
-    char *json = ao_buf_detach(&text, NULL);
-    ao_buf_release(&text);
-    return json;
-}
-
 int attribution_baggage(const struct attribution *who, struct ao_str baggage, struct ao_buf *out)
 {
     struct ao_buf now, next;

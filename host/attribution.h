@@ -97,8 +97,6 @@ void attribution_release(struct attribution *who); /* accepts a zeroed one; wipe
 int attribution_inherit(struct attribution *who, const struct run *run);
 /* The user as it is shown (ao_free); NULL when out of memory. */
 char *attribution_user(const struct attribution *who, struct ao_str user);
-/* The members of an object of attributes: what the host set (JSON). NULL when out of memory; ao_free. */
-char *attribution_attributes(const struct attribution *who);
 /* The incoming baggage with what this process was told to hand on; a user id in it becomes the one shown. */
 int attribution_baggage(const struct attribution *who, struct ao_str baggage, struct ao_buf *out);
 

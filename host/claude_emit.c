@@ -64,8 +64,8 @@ void claude_emit(struct claude_tree *tree, struct ao_record *record)
         number_and_hand_on(tree, record);
 }
 
-struct ao_span_id claude_span_id(struct claude_tree *tree, enum claude_id_kind kind, const struct claude_session *session,
-                                 struct ao_str id)
+struct ao_span_id claude_span_id(struct claude_tree *tree, enum claude_id_kind kind,
+                                 const struct claude_session *session, struct ao_str id)
 {
     if (!tree->config->stable_ids || id.len == 0)
         return ao_span_id_random(tree->config->prng);
@@ -138,6 +138,32 @@ static void write_hello_facts(struct claude_tree *tree, yyjson_val *object)
     claude_tree_fail(tree, ao_buf_err(&tree->resource));
 }
 
+/* What the session could use. */
+static void keep_lists(struct claude_tree *tree, yyjson_val *object)
+{
+    static const char *const lists[] = {"tools", "mcp_servers", "agents"};
+    struct ao_jw w;
+    bool any = false;
+    int err = AO_OK;
+    ao_buf_clear(&tree->lists);
+    ao_jw_init(&w, &tree->lists);
+    ao_jw_object_begin(&w);
+    for (size_t i = 0; i < AO_ARRAY_LEN(lists) && !err; i++) {
+        yyjson_val *list = claude_get(object, lists[i]);
+        if (yyjson_arr_size(list) == 0)
+            continue;
+        any = true;
+        ao_jw_key(&w, ao_str_from(lists[i]));
+        /* The writer is between key and value: what is appended is the value. */
+        err = claude_append(&tree->lists, list);
+        w.need_comma = true;
+    }
+    ao_jw_object_end(&w);
+    claude_tree_fail(tree, err);
+    if (!any || err || ao_buf_err(&tree->lists))
+        ao_buf_release(&tree->lists);
+}
+
 void claude_facts(struct claude_tree *tree, struct claude_session *session, yyjson_val *object)
 {
     struct ao_jw w;
@@ -159,6 +185,8 @@ void claude_facts(struct claude_tree *tree, struct claude_session *session, yyjs
             session->facts_changed = true;
     }
     ao_buf_release(&told);
+    if (!session)
+        keep_lists(tree, object);
     claude_keep(tree, &tree->model, claude_str(object, "model"));
 }
 

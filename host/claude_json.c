@@ -77,8 +77,9 @@ static uint32_t escaped_unit(const char *at, const char *end)
         return UINT32_MAX;
     for (int i = 2; i < 6; i++) {
         uint32_t c = (uint8_t)at[i];
-        uint32_t digit = c >= '0' && c <= '9' ? c - '0' : (c | 32u) >= 'a' && (c | 32u) <= 'f' ? (c | 32u) - 'a' + 10 : 16;
-        if (digit > 15)
+        uint32_t letter = c | 32u;
+        uint32_t digit = letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : c - '0';
+        if (digit > 15 || (digit > 9 && letter < 'a'))
             return UINT32_MAX;
         unit = unit << 4 | digit;
     }
@@ -184,6 +185,20 @@ struct ao_str claude_either(yyjson_val *object, const char *key, const char *oth
 {
     struct ao_str text = claude_str(object, key);
     return text.ptr ? text : claude_str(object, other);
+}
+
+struct ao_str claude_first_text(yyjson_val *content)
+{
+    size_t i, count;
+    yyjson_val *block;
+    if (claude_text(content).ptr)
+        return claude_text(content);
+    yyjson_arr_foreach(content, i, count, block)
+    {
+        if (claude_str(block, "text").ptr)
+            return claude_str(block, "text");
+    }
+    return AO_STR_NONE;
 }
 
 static struct ao_str number(yyjson_val *object, const char *key)

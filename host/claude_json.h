@@ -25,6 +25,8 @@ int claude_read(struct ao_str text, yyjson_doc **ret_doc);
 yyjson_val *claude_get(yyjson_val *object, const char *key); /* NULL also for null */
 struct ao_str claude_str(yyjson_val *object, const char *key);
 struct ao_str claude_text(yyjson_val *value); /* of a string */
+/* Of a message's content, a string or a list of blocks: its first text. */
+struct ao_str claude_first_text(yyjson_val *content);
 struct ao_str claude_either(yyjson_val *object, const char *key, const char *other);
 bool claude_u64(yyjson_val *object, const char *key, uint64_t *ret_value);
 bool claude_true(yyjson_val *object, const char *key);

@@ -339,21 +339,6 @@ static void take_content(struct claude_tree *tree, struct claude_thread *thread,
         take_plain(tree, thread, claude_text(content));
 }
 
-/* The first text of a content. */
-static struct ao_str first_text(yyjson_val *content)
-{
-    size_t i, count;
-    yyjson_val *block;
-    if (claude_text(content).ptr)
-        return claude_text(content);
-    yyjson_arr_foreach(content, i, count, block)
-    {
-        if (claude_str(block, "text").ptr)
-            return claude_str(block, "text");
-    }
-    return AO_STR_NONE;
-}
-
 static void fail_llm(struct claude_tree *tree, struct claude_thread *thread, struct ao_str type, struct ao_str message)
 {
     struct claude_llm *llm = thread->llm;
@@ -370,7 +355,7 @@ static void fail_llm(struct claude_tree *tree, struct claude_thread *thread, str
 void claude_said(struct claude_tree *tree, struct claude_thread *thread, const struct claude_said *said)
 {
     bool synthetic = ao_str_eq_c(said->model, SYNTHETIC);
-    struct ao_str text = first_text(said->content);
+    struct ao_str text = claude_first_text(said->content);
     claude_seen(thread, said->time);
     if (synthetic && !said->error.ptr) {
         struct ao_span_id parent = claude_parent(thread);
@@ -381,9 +366,8 @@ void claude_said(struct claude_tree *tree, struct claude_thread *thread, const s
     if (!is_open(thread, said->message_id)) {
         if (thread->kind == CLAUDE_MAIN && known == CLAUDE_NONE)
             claude_turn_need(tree, thread->session, said->time);
-        struct claude_llm *llm = known != CLAUDE_NONE ? NULL : llm_open(tree, thread, said->message_id,
-                                                            synthetic ? ao_str_from(tree->model) : said->model, 0, said->time);
-        if (!llm) {
+        struct ao_str model = synthetic ? ao_str_from(tree->model) : said->model;
+        if (known != CLAUDE_NONE || !llm_open(tree, thread, said->message_id, model, 0, said->time)) {
             /* Told again, or one too many: its tools and tokens count all the same. */
             size_t i, count;
             yyjson_val *block;

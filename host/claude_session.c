@@ -111,6 +111,7 @@ static struct claude_session *session_new(struct claude_tree *tree, struct ao_st
     ao_buf_init(&session->asked, AO_RECORD_MAX);
     ao_buf_init(&session->answer, AO_RECORD_MAX);
     ao_buf_init(&session->facts, AO_RECORD_MAX);
+    ao_buf_init(&session->summary, AO_RECORD_MAX);
     session->id = ao_strndup(id.len ? id.ptr : "", id.len);
     session->key = claude_hash(tree->fixed_key, CLAUDE_ID_SESSION, id);
     session->index = (uint32_t)tree->session_count;
@@ -145,7 +146,10 @@ static void agent_start(struct claude_tree *tree, struct claude_session *session
         AO_SET(&record, session_id, ao_str_from(session->id));
     if (tree->facts.len)
         AO_SET(&record, attributes, ao_buf_str(&tree->facts));
+    if (tree->lists.len)
+        AO_SET(&record, metadata, ao_buf_str(&tree->lists));
     claude_emit(tree, &record);
+    ao_buf_clear(&tree->lists);
     ao_buf_release(&session->facts);
     session->facts = tree->facts;
     ao_buf_init(&tree->facts, AO_RECORD_MAX);
@@ -168,9 +172,26 @@ struct claude_session *claude_session(struct claude_tree *tree, struct ao_str id
     return session;
 }
 
+/* What was learned of a session since its span began: both objects as one. Empty when there is nothing. */
+static void add_news(const struct claude_session *session, struct ao_buf *out)
+{
+    struct ao_str facts = session->facts_changed ? ao_buf_str(&session->facts) : AO_STR("{}");
+    struct ao_str summary = session->summary.len ? ao_buf_str(&session->summary) : AO_STR("{}");
+    if (facts.len + summary.len <= 4)
+        return;
+    ao_buf_add(out, facts.ptr, facts.len - 1);
+    if (facts.len > 2 && summary.len > 2)
+        ao_buf_add_char(out, ',');
+    ao_buf_add(out, summary.ptr + 1, summary.len - 1);
+}
+
 void claude_agent_close(struct claude_tree *tree, struct claude_session *session, bool unfinished)
 {
     struct ao_record record;
+    struct ao_buf news;
+    ao_buf_init(&news, AO_RECORD_MAX);
+    add_news(session, &news);
+    claude_tree_fail(tree, ao_buf_err(&news));
     claude_record(&record, AO_KIND_SPAN_END, session->last);
     AO_SET(&record, span_id, session->agent);
     AO_SET(&record, end, session->last);
@@ -178,8 +199,8 @@ void claude_agent_close(struct claude_tree *tree, struct claude_session *session
         AO_SET(&record, input, ao_buf_str(&session->question));
     if (session->answer.len)
         AO_SET(&record, output, ao_buf_str(&session->answer));
-    if (session->facts_changed)
-        AO_SET(&record, attributes, ao_buf_str(&session->facts));
+    if (news.len && !ao_buf_err(&news))
+        AO_SET(&record, attributes, ao_buf_str(&news));
     if (unfinished)
         AO_SET(&record, unfinished, true);
     else if (session->failed || session->ended)
@@ -191,6 +212,7 @@ void claude_agent_close(struct claude_tree *tree, struct claude_session *session
     claude_emit(tree, &record);
     claude_drop(tree, &session->question);
     claude_drop(tree, &session->answer);
+    ao_buf_release(&news);
 }
 
 /* ---- turns ---- */

@@ -122,20 +122,6 @@ void claude_tool_use(struct claude_tree *tree, struct claude_thread *thread, yyj
 
 /* ---- the end ---- */
 
-static struct ao_str first_text(yyjson_val *content)
-{
-    size_t i, count;
-    yyjson_val *block;
-    if (claude_text(content).ptr)
-        return claude_text(content);
-    yyjson_arr_foreach(content, i, count, block)
-    {
-        if (claude_str(block, "text").ptr)
-            return claude_str(block, "text");
-    }
-    return AO_STR_NONE;
-}
-
 /* How a call ended: content NULL when no result came. */
 struct tool_end {
     yyjson_val *content;
@@ -168,7 +154,7 @@ static void tool_end(struct claude_tree *tree, struct claude_tool *tool, const s
     else if (end->content)
         AO_SET(&record, status, AO_STR("ok"));
     if (end->failed || denied) {
-        struct ao_str text = first_text(end->content);
+        struct ao_str text = claude_first_text(end->content);
         AO_SET(&record, error_type, denied ? AO_STR("permission_denied") : AO_STR("tool_error"));
         if (text.ptr)
             AO_SET(&record, error_message, claude_cut(text, CLAUDE_ERROR_TEXT_MAX, &message));

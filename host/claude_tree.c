@@ -16,6 +16,7 @@ void claude_tree_init(struct claude_tree *tree, const struct dialect_config *con
     ao_buf_init(&tree->sdk, AO_NAME_MAX);
     ao_buf_init(&tree->resource, AO_RECORD_MAX);
     ao_buf_init(&tree->facts, AO_RECORD_MAX);
+    ao_buf_init(&tree->lists, AO_RECORD_MAX);
 }
 
 static void llm_release(struct claude_llm *llm)
@@ -52,6 +53,7 @@ static void session_release(struct claude_session *session)
     ao_buf_release(&session->asked);
     ao_buf_release(&session->answer);
     ao_buf_release(&session->facts);
+    ao_buf_release(&session->summary);
     ao_free(session);
 }
 
@@ -71,6 +73,7 @@ void claude_tree_release(struct claude_tree *tree)
     ao_buf_release(&tree->sdk);
     ao_buf_release(&tree->resource);
     ao_buf_release(&tree->facts);
+    ao_buf_release(&tree->lists);
     claude_ids_release(&tree->ids);
 }
 

@@ -28,8 +28,8 @@ void claude_record(struct ao_record *record, enum ao_kind kind, uint64_t time);
 /* Numbers it and hands it on; a hello goes before the first. */
 void claude_emit(struct claude_tree *tree, struct ao_record *record);
 /* Stable (dialect_config) when the id is told, else random. */
-struct ao_span_id claude_span_id(struct claude_tree *tree, enum claude_id_kind kind, const struct claude_session *session,
-                                 struct ao_str id);
+struct ao_span_id claude_span_id(struct claude_tree *tree, enum claude_id_kind kind,
+                                 const struct claude_session *session, struct ao_str id);
 /* An event with the members of `object` (NULL: none) that are not bookkeeping. */
 void claude_event(struct claude_tree *tree, const struct ao_span_id *span, struct ao_str name, uint64_t time,
                   yyjson_val *object);

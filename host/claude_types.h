@@ -97,6 +97,7 @@ struct claude_session {
     struct ao_buf question, answer; /* JSON: the first prompt of all, the latest text */
     struct ao_buf prompt, asked;    /* JSON: the prompt that waits; that of the open turn, if not told */
     struct ao_buf facts;          /* JSON object: attributes of the agent span */
+    struct ao_buf summary;        /* JSON object: the latest result's attributes */
     bool facts_changed;           /* since the span's start */
     bool failed, ended; /* of the last turn: with an error; in order */
     char *error_type, *error_message;
@@ -112,7 +113,7 @@ struct claude_tree {
     int err;               /* first failure of this line */
     int stopped;           /* what the record callback returned */
     struct ao_buf sdk, resource; /* of the hello */
-    struct ao_buf facts;         /* of the session that begins next: a JSON object */
+    struct ao_buf facts, lists;  /* of the session that begins next: JSON objects, attributes and metadata */
     char *model;                 /* that the agent was started with */
     struct claude_ids ids;
     struct claude_session **sessions;

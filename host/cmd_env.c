@@ -1,5 +1,6 @@
 /* agentobs-host env: opens a run and prints what a sandbox's environment needs to belong to it. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/json.h"
 #include "core/mem.h"
@@ -106,6 +107,7 @@ static int open_run(const struct env_options *options, const struct settings *se
         .name = "sandbox",
         .source = "env",
         .context = &context,
+        .braintrust_slug = getenv("BRAINTRUST_TRACE_CONTEXT"),
         .require_key = true,
         .now = clock_now(),
     };

@@ -298,6 +298,7 @@ static int record_source(const struct read_options *options, const struct settin
         .source = path ? path : "stdin",
         .run = options->run ? &run : NULL,
         .context = has_context ? &context : NULL,
+        .braintrust_slug = getenv("BRAINTRUST_TRACE_CONTEXT"),
         .identity = identity ? (struct ao_str){buffer, identity} : AO_STR_NONE,
         .adopt_trace = !options->run,
         .require_key = options->run != NULL,

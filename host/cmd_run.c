@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "core/mem.h"
@@ -126,15 +127,17 @@ static int judge_child(const struct child *child, struct run_outcome *outcome, s
     return code;
 }
 
-/* Returns the errno value that ended our stdout; 0: all was written. */
-static int write_rest(struct recording *recording)
+/* What the end of the recording let go, after all that the loop wrote. */
+static void write_rest(struct recording *recording, struct run_outcome *outcome)
 {
     struct output out;
     output_init(&out, STDOUT_FILENO);
+    if (recording_output(recording)->len)
+        outcome->column_zero = true;
     output_drain(&out, recording_output(recording));
-    int failure = out.failure;
+    outcome->column_zero = outcome->column_zero && out.column_zero;
+    outcome->out_failure = outcome->out_failure ? outcome->out_failure : out.failure;
     output_release(&out);
-    return failure;
 }
 
 static int record_child(struct recording *recording, struct child *child, int signals, const struct run_options *options)
@@ -156,11 +159,13 @@ static int record_child(struct recording *recording, struct child *child, int si
     recording_finish(recording, &end);
     if (recording_run(recording)->status == RUN_BUDGET)
         code = AO_EXIT_BUDGET;
-    int failure = write_rest(recording);
-    failure = outcome.out_failure ? outcome.out_failure : failure;
+    write_rest(recording, &outcome);
+    /* Words of ours begin a line of their own. */
+    if (console.terminal && !options->common.quiet && !outcome.column_zero)
+        fputc('\n', stderr);
     /* Who reads only the beginning of the output knows that; a full disk is news. */
-    if (failure && failure != EPIPE)
-        console_say("stdout: %s: the rest of the output was not written", strerror(failure));
+    if (outcome.out_failure && outcome.out_failure != EPIPE)
+        console_say("stdout: %s: the rest of the output was not written", strerror(outcome.out_failure));
     (void)recording_conclude(recording);
     ao_free(text);
     return code;
@@ -209,6 +214,7 @@ static int run_command(const struct run_options *options, const struct settings 
         .command = joined,
         .source = "run",
         .context = &context,
+        .braintrust_slug = getenv("BRAINTRUST_TRACE_CONTEXT"),
         .require_key = true,
         .to_terminal = isatty(STDOUT_FILENO),
         .now = clock_now(),

@@ -269,13 +269,14 @@ static void denials(struct dialect *d, struct claude_session *session, yyjson_va
 static void result_line(struct dialect *d, struct claude_session *session, yyjson_val *line, uint64_t time)
 {
     struct claude_tree *tree = &d->tree;
-    struct ao_buf output, attributes, message;
+    struct ao_buf output, attributes, type, message;
     bool failed = claude_true(line, "is_error");
     uint64_t duration = duration_of(line);
     int64_t cost;
     yyjson_val *answer = claude_get(line, "structured_output");
     ao_buf_init(&output, AO_RECORD_MAX);
     ao_buf_init(&attributes, AO_RECORD_MAX);
+    ao_buf_init(&type, AO_NAME_MAX);
     ao_buf_init(&message, CLAUDE_ERROR_TEXT_MAX);
     answer = answer ? answer : claude_get(line, "result");
     if (!session->turn_open)
@@ -289,7 +290,7 @@ static void result_line(struct dialect *d, struct claude_session *session, yyjso
     result_attributes(line, &attributes);
     const struct claude_outcome outcome = {
         .status = failed ? AO_STR("error") : AO_STR("ok"),
-        .error_type = failed ? claude_cut(error_type_of(line), AO_NAME_MAX, &message) : AO_STR_NONE,
+        .error_type = failed ? claude_cut(error_type_of(line), AO_NAME_MAX, &type) : AO_STR_NONE,
         .error_message = failed ? claude_cut(error_message_of(line), CLAUDE_ERROR_TEXT_MAX, &message) : AO_STR_NONE,
         .output = output.len && !err ? ao_buf_str(&output) : AO_STR_NONE,
         .attributes = ao_buf_err(&attributes) ? AO_STR_NONE : ao_buf_str(&attributes),
@@ -299,10 +300,16 @@ static void result_line(struct dialect *d, struct claude_session *session, yyjso
         claude_drop(tree, &session->answer);
         claude_hold_text(tree, &session->answer, AO_STR(""), outcome.output);
     }
-    claude_totals(tree, session, claude_pico(line, "total_cost_usd", &cost) ? &cost : NULL, claude_get(line, "modelUsage"),
-                  claude_get(line, "usage"), time);
+    if (!ao_buf_err(&attributes)) {
+        ao_buf_release(&session->summary);
+        session->summary = attributes;
+        ao_buf_init(&attributes, AO_RECORD_MAX);
+    }
+    const int64_t *reported = claude_pico(line, "total_cost_usd", &cost) ? &cost : NULL;
+    claude_totals(tree, session, reported, claude_get(line, "modelUsage"), claude_get(line, "usage"), time);
     ao_buf_release(&output);
     ao_buf_release(&attributes);
+    ao_buf_release(&type);
     ao_buf_release(&message);
 }
 
@@ -317,6 +324,18 @@ static bool is_noise(struct ao_str type)
         if (ao_str_eq_c(type, noise[i]))
             return true;
     return false;
+}
+
+/* Other JSON that an agent prints is its text. */
+static bool is_ours(yyjson_val *line, struct ao_str type)
+{
+    if (ao_str_eq_c(type, "assistant") || ao_str_eq_c(type, "user"))
+        return claude_get(line, "message") || claude_str(line, "session_id").ptr;
+    if (ao_str_eq_c(type, "stream_event"))
+        return claude_get(line, "event");
+    return type.len && (claude_str(line, "session_id").ptr || is_noise(type) ||
+                        ((ao_str_eq_c(type, "result") || ao_str_eq_c(type, "system")) && claude_get(line, "subtype")) ||
+                        (ao_str_eq_c(type, "rate_limit_event") && claude_get(line, "rate_limit_info")));
 }
 
 static void take(struct dialect *d, yyjson_val *line, uint64_t time)
@@ -442,10 +461,7 @@ static int stream_line(struct dialect *d, struct ao_str text, uint64_t now)
         return err;
     yyjson_val *line = yyjson_doc_get_root(doc);
     struct ao_str type = claude_str(line, "type");
-    int found = type.len && (claude_get(line, "session_id") || claude_get(line, "uuid") || claude_get(line, "message") ||
-                             claude_get(line, "event") || is_noise(type) || ao_str_eq_c(type, "rate_limit_event"))
-                    ? AO_OK
-                    : 1;
+    int found = is_ours(line, type) ? AO_OK : 1;
     if (found == AO_OK && !is_noise(type) && (s->flowing || !wait_or_flow(d, s, line, text, now)))
         take(d, line, time_of(s, line, now));
     yyjson_doc_free(doc);

@@ -31,10 +31,10 @@ static struct claude_thread *thread_of(struct dialect *d, struct claude_session 
         return session->main;
     if (agent_id.len)
         return claude_agent_of_id(tree, session, agent_id, time);
+    yyjson_val *content = claude_get(claude_get(line, "message"), "content");
     uint32_t known = claude_ids_get(&tree->ids, CLAUDE_ID_LINE, session->index, claude_str(line, "parentUuid"));
     struct claude_thread *thread =
-        known != CLAUDE_NONE ? tree->threads[known]
-                             : claude_agent_of_prompt(tree, session, claude_get(claude_get(line, "message"), "content"), time);
+        known != CLAUDE_NONE ? tree->threads[known] : claude_agent_of_prompt(tree, session, content, time);
     if (thread && uuid.len)
         claude_tree_fail(tree, claude_ids_put(&tree->ids, CLAUDE_ID_LINE, session->index, uuid, thread->index));
     return thread;
@@ -221,17 +221,30 @@ static bool is_message(struct ao_str type)
            ao_str_eq_c(type, "progress");
 }
 
+/* Attachments and the like: nothing of the tree, but a side chain may go on through them. */
+static void other_line(struct dialect *d, struct claude_session *session, yyjson_val *line, struct ao_str type,
+                       uint64_t time)
+{
+    struct claude_ids *ids = &d->tree.ids;
+    struct ao_str text = claude_str(line, "content"), uuid = claude_str(line, "uuid");
+    if (ao_str_eq_c(type, "queue-operation") && begins(text, "<task-notification>"))
+        task_notification(d, text, time);
+    else if (ao_str_eq_c(type, "cost-state") && session)
+        cost_state(d, session, line, time);
+    if (!session || !uuid.len || !claude_true(line, "isSidechain"))
+        return;
+    uint32_t before = claude_ids_get(ids, CLAUDE_ID_LINE, session->index, claude_str(line, "parentUuid"));
+    if (before != CLAUDE_NONE)
+        claude_tree_fail(&d->tree, claude_ids_put(ids, CLAUDE_ID_LINE, session->index, uuid, before));
+}
+
 static void take(struct dialect *d, yyjson_val *line, struct ao_str type, uint64_t time)
 {
     struct claude_tree *tree = &d->tree;
     struct ao_str id = claude_str(line, "sessionId");
     uint32_t known = claude_ids_get(&tree->ids, CLAUDE_ID_SESSION, 0, id);
-    struct ao_str text = claude_str(line, "content");
     if (!is_message(type)) {
-        if (ao_str_eq_c(type, "queue-operation") && begins(text, "<task-notification>"))
-            task_notification(d, text, time);
-        else if (ao_str_eq_c(type, "cost-state") && known != CLAUDE_NONE)
-            cost_state(d, tree->sessions[known], line, time);
+        other_line(d, known != CLAUDE_NONE ? tree->sessions[known] : NULL, line, type, time);
         return;
     }
     if (known == CLAUDE_NONE && claude_str(line, "version").len)

@@ -403,17 +403,16 @@ static int read_file(FILE *file, struct ao_buf *out)
     return ferror(file) ? AO_ERR_IO : AO_OK;
 }
 
-int price_table_load(const char *path, struct ao_price_table *ret_table, char **ret_error)
+int price_table_read(const char *path, struct ao_buf *ret_text, char **ret_error)
 {
-    struct ao_buf text;
+    ao_buf_init(ret_text, FILE_MAX_BYTES);
     FILE *file = fopen(path, "rbe");
     if (!file) {
         int why = errno;
         *ret_error = text_format("price table %s: cannot be opened: %s", path, strerror(why));
         return why == ENOENT ? AO_ERR_NOTFOUND : AO_ERR_IO;
     }
-    ao_buf_init(&text, FILE_MAX_BYTES);
-    int err = read_file(file, &text);
+    int err = read_file(file, ret_text);
     int why = errno;
     fclose(file);
     *ret_error = NULL;
@@ -421,7 +420,14 @@ int price_table_load(const char *path, struct ao_price_table *ret_table, char **
         *ret_error = text_format("price table %s: cannot be read: %s", path, strerror(why));
     else if (err == AO_ERR_LIMIT)
         *ret_error = text_format("price table %s: is larger than 4 MiB", path);
-    else if (!err)
+    return err;
+}
+
+int price_table_load(const char *path, struct ao_price_table *ret_table, char **ret_error)
+{
+    struct ao_buf text;
+    int err = price_table_read(path, &text, ret_error);
+    if (!err)
         err = price_table_parse(ao_buf_str(&text), path, ret_table, ret_error);
     ao_buf_release(&text);
     return err;

@@ -19,6 +19,7 @@
 #define AO_HOST_PRICE_TABLE_H
 
 #include "core/base.h"
+#include "core/buf.h"
 #include "core/cost.h"
 #include "core/price.h"
 
@@ -32,6 +33,8 @@ extern const size_t ao_prices_e2b_json_len;
 int price_table_parse(struct ao_str json, const char *name, struct ao_price_table *ret_table, char **ret_error);
 /* Reads a file of at most 4 MiB. Also AO_ERR_IO, AO_ERR_NOTFOUND, AO_ERR_LIMIT. */
 int price_table_load(const char *path, struct ao_price_table *ret_table, char **ret_error);
+/* The bytes of such a file, not yet looked at; ao_buf_release also on failure. AO_ERR_IO, AO_ERR_NOTFOUND, AO_ERR_LIMIT. */
+int price_table_read(const char *path, struct ao_buf *ret_text, char **ret_error);
 /* The table that is compiled in. */
 int price_table_builtin(struct ao_price_table *ret_table, char **ret_error);
 /*

@@ -135,7 +135,7 @@ static int continue_run(struct recording *r, const struct recording_config *conf
     return set_text(&r->run.source, config->source);
 }
 
-static int copy_context(struct recording *r, const struct ao_context *context)
+static int copy_context(struct recording *r, const struct ao_context *context, const char *slug)
 {
     ao_buf_init(&r->context.tracestate, AO_TRACESTATE_MAX);
     ao_buf_init(&r->context.baggage, AO_BAGGAGE_MAX);
@@ -152,7 +152,8 @@ static int copy_context(struct recording *r, const struct ao_context *context)
     err = err ? err : ao_buf_err(&r->context.baggage);
     err = err ? err : ao_buf_err(&r->context.braintrust_parent);
     if (!err && r->context.braintrust_parent.len && !r->run.braintrust_parent) {
-        r->run.braintrust_parent = ao_strdup(ao_buf_str(&r->context.braintrust_parent));
+        bool legacy = context->legacy_span_id[0] && slug;
+        r->run.braintrust_parent = ao_strdup(legacy ? ao_str_from(slug) : ao_buf_str(&r->context.braintrust_parent));
         err = r->run.braintrust_parent ? AO_OK : AO_ERR_NOMEM;
     }
     return err;
@@ -239,7 +240,7 @@ int recording_open(const struct recording_config *config, struct recording **ret
     if (!err)
         err = config->run ? continue_run(r, config) : new_run(r, config);
     if (!err)
-        err = copy_context(r, config->context);
+        err = copy_context(r, config->context, config->braintrust_slug);
     if (!err)
         err = recording_open_who(r, config);
     if (!err)

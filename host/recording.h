@@ -26,6 +26,7 @@ struct recording_config {
     const char *source;    /* "run", "stdin" or a path */
     struct run *run;       /* continue this run (of `env`): taken over; NULL: a new one */
     const struct ao_context *context; /* incoming context, for a new run */
+    const char *braintrust_slug;      /* BRAINTRUST_TRACE_CONTEXT as it came: kept whole when its ids are of an older form; NULL */
     struct ao_str identity; /* of a new run: its ids are derived from these bytes, so that reading twice replaces; absent: random */
     bool adopt_trace;      /* the first hello names the trace */
     bool require_key;      /* only records with the run's stream key count (else: the first hello's key) */

@@ -93,13 +93,6 @@ static int keep_error(struct recording *r)
     return AO_OK;
 }
 
-static void name_target(struct recording *r)
-{
-    const char *parent = assembly_braintrust_parent(r->assembly);
-    if (parent && !r->run.braintrust_parent)
-        r->run.braintrust_parent = ao_strdup(ao_str_from(parent));
-}
-
 static void note_busy(struct recording *r)
 {
     if (r->store_problem)
@@ -148,7 +141,6 @@ void recording_finish(struct recording *r, const struct recording_end *end)
     recording_check_budget(r, end->now, true);
     judge(r, end);
     (void)keep_error(r);
-    name_target(r);
     (void)recording_finish_who(r);
     struct assembly_end assembly_end = {
         .start = r->run.start,

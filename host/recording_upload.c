@@ -9,6 +9,7 @@
 #include "host/console.h"
 #include "host/http.h"
 #include "host/recording_private.h"
+#include "host/sink_braintrust.h"
 #include "host/sinks.h"
 #include "host/text.h"
 #include "host/upload.h"
@@ -94,6 +95,9 @@ int recording_open_uploads(struct recording *r, char **ret_error)
     int err = config_load(NULL, &config, ret_error);
     if (err)
         return err == AO_ERR_NOMEM ? err : AO_ERR_USAGE;
+    /* Stamped at the start: whichever process sends the run's rows, they go where this one meant them to. */
+    if (!r->run.braintrust_parent && sink_braintrust_configured(config))
+        r->run.braintrust_parent = sink_braintrust_container(config);
     if (r->settings->options.no_upload || r->in_memory || !r->store) {
         config_free(config);
         return AO_OK;

@@ -3,6 +3,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "host/price_table.h"
+#include "host/price_user.h"
 #include "host/report.h"
 #include "host/store.h"
 #include "host/text.h"
@@ -44,7 +45,7 @@ static int assume(struct settings *settings, const char *text, char **ret_error)
 static int load_prices(struct settings *settings, char **ret_error)
 {
     struct ao_price_table over;
-    int err = price_table_builtin(&settings->prices, ret_error);
+    int err = price_table_standard(&settings->prices, ret_error);
     if (!err)
         err = price_e2b_builtin(&settings->e2b_price, ret_error);
     if (!err && settings->options.prices) {

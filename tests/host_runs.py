@@ -128,7 +128,7 @@ class Home:
         return check_report(text)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as db:
+        with contextlib.closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as db:
             return db.execute(query).fetchall()
 
     def spans(self) -> dict[str, dict[str, Any]]:

@@ -217,10 +217,10 @@ def test_the_main_loop_holds_what_the_result_says(read, path: Path) -> None:
         pytest.skip("no single result of Anthropic's own models")
     told = read(path)
     main = [llm for llm in told.of("llm") if told.parent(llm)["type"] == "turn" and llm["usage"]]
-    names = ("input", "output", "cache_read", "cache_write")
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
     for name, key in zip(names, TOKENS, strict=True):
         total = sum(llm["usage"][name] or 0 for llm in main)
-        if name == "output" and not partial:
+        if name == "output_tokens" and not partial:
             assert total <= results[0]["usage"][key]
         else:
             assert total == results[0]["usage"].get(key, 0), name

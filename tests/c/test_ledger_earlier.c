@@ -1,0 +1,200 @@
+/* core/ledger: totals of a resumed session hold what earlier runs were billed for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "ledger_fixture.h"
+#include "torture.h"
+
+#define SESSION AO_STR("s")
+
+static void told_earlier(const char *model, uint64_t input, uint64_t output, int64_t cost)
+{
+    struct ao_usage usage = {.input = input, .output = output};
+    assert_int_equal(ao_ledger_add_earlier(fixture_ledger, SESSION, ao_str_from(model), &usage, cost), AO_OK);
+}
+
+static void add_request(const char *message, const char *model, uint64_t input, uint64_t output)
+{
+    struct ao_record record = usage_request(message, model, input, output);
+    AO_SET(&record, session_id, SESSION);
+    add_usage(record);
+}
+
+static void add_total(int64_t cost, const char *model_usage)
+{
+    struct ao_record record = usage_total(cost, model_usage);
+    AO_SET(&record, session_id, SESSION);
+    add_usage(record);
+}
+
+/* Sonnet: 3 and 15 USD per million. */
+static void what_was_billed_before_is_no_remainder(void **state)
+{
+    (void)state;
+    told_earlier(SONNET, 1000, 100, USD(0.0045));
+    add_request("m2", SONNET, 2000, 200);
+    add_total(USD(0.0135), TOTAL(3000, 300, 0.0135));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 1);
+    assert_int_equal(bill.cost.total, USD(0.009));
+    assert_int_equal(bill.reported_pusd, USD(0.009));
+    assert_int_equal(bill.earlier_pusd, USD(0.0045));
+    assert_int_equal(find_model(&bill, SONNET)->notes, 0);
+    ao_bill_release(&bill);
+}
+
+static void what_nobody_was_billed_for_still_is(void **state)
+{
+    (void)state;
+    told_earlier(SONNET, 1000, 100, USD(0.0045));
+    add_request("m2", SONNET, 2000, 200);
+    add_total(USD(0.0165), TOTAL(4000, 300, 0.0165)); /* 1000 more: a background call */
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 2);
+    assert_int_equal(bill.items[1].usage.input, 1000);
+    assert_int_equal(bill.cost.total, USD(0.012));
+    assert_int_equal(bill.reported_pusd, USD(0.012));
+    ao_bill_release(&bill);
+}
+
+/* A process that did not take over the saved totals: nothing is inside them. */
+static void totals_begun_anew_are_left_alone(void **state)
+{
+    (void)state;
+    told_earlier(SONNET, 1000, 100, USD(0.0045));
+    told_earlier(HAIKU, 10, 1, USD(0.000015));
+    add_request("m2", SONNET, 2000, 200);
+    add_total(USD(0.00903), "{\"" SONNET "\":{\"inputTokens\":2000,\"outputTokens\":200,\"costUSD\":0.009},"
+                            "\"" HAIKU "\":{\"inputTokens\":20,\"outputTokens\":2,\"costUSD\":0.00003}}");
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.00903));
+    assert_int_equal(bill.earlier_pusd, 0);
+    assert_int_equal(find_model(&bill, HAIKU)->usage.input, 20);
+    ao_bill_release(&bill);
+}
+
+/* A killed process's last request may be missing in what it saved. */
+static void what_was_not_saved_is_not_taken_off(void **state)
+{
+    (void)state;
+    told_earlier(SONNET, 1000, 100, USD(0.0045));
+    told_earlier(SONNET, 1000, 100, USD(0.0045));
+    told_earlier(SONNET, 1500, 100, USD(0.006));
+    add_request("m4", SONNET, 2000, 200);
+    add_total(USD(0.018), TOTAL(4000, 400, 0.018)); /* the first two and m4 */
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.009));
+    assert_int_equal(bill.earlier_pusd, USD(0.009));
+    ao_bill_release(&bill);
+}
+
+static void every_class_is_taken_off(void **state)
+{
+    (void)state;
+    struct ao_usage usage = {.input = 1, .output = 2, .cache_read = 3, .cache_write = 9, .cache_write_5m = 4,
+                             .cache_write_1h = 5, .web_search_requests = 6};
+    assert_int_equal(ao_ledger_add_earlier(fixture_ledger, SESSION, AO_STR(SONNET), &usage, USD(1)), AO_OK);
+    add_total(USD(3), "{\"" SONNET "\":{\"inputTokens\":11,\"outputTokens\":22,\"cacheReadInputTokens\":33,"
+                      "\"cacheCreationInputTokens\":99,\"cacheCreationEphemeral5mInputTokens\":44,"
+                      "\"cacheCreationEphemeral1hInputTokens\":55,\"webSearchRequests\":66,\"costUSD\":3}}");
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    const struct ao_usage *left = &bill.usage;
+    assert_int_equal(left->input, 10);
+    assert_int_equal(left->output, 20);
+    assert_int_equal(left->cache_read, 30);
+    assert_int_equal(left->cache_write, 90);
+    assert_int_equal(left->cache_write_5m, 40);
+    assert_int_equal(left->cache_write_1h, 50);
+    assert_int_equal(left->web_search_requests, 60);
+    assert_int_equal(bill.reported_pusd, USD(2));
+    ao_bill_release(&bill);
+}
+
+/* The earlier run knew no split, the totals do: together they still are all writes. */
+static void a_split_that_only_one_side_knows_stays_a_split(void **state)
+{
+    (void)state;
+    struct ao_usage usage = {.input = 100, .cache_write = 60};
+    assert_int_equal(ao_ledger_add_earlier(fixture_ledger, SESSION, AO_STR(SONNET), &usage, 0), AO_OK);
+    add_total(-1, "{\"" SONNET "\":{\"inputTokens\":100,\"cacheCreationInputTokens\":100,"
+                  "\"cacheCreationEphemeral1hInputTokens\":100}}");
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.usage.cache_write, 40);
+    assert_int_equal(bill.usage.cache_write_1h, 40);
+    ao_bill_release(&bill);
+}
+
+static void an_unknown_cost_leaves_nothing_to_compare(void **state)
+{
+    (void)state;
+    told_earlier(SONNET, 1000, 100, -1);
+    add_total(USD(0.0045), TOTAL(1000, 100, 0.0045));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_false(bill.has_reported);
+    assert_int_equal(bill.cost.total, 0);
+    ao_bill_release(&bill);
+}
+
+/* /clear begins the totals anew: that segment holds nothing of earlier runs. */
+static void only_the_first_segment_goes_on(void **state)
+{
+    (void)state;
+    told_earlier(SONNET, 1000, 100, USD(0.0045));
+    add_total(USD(0.009), TOTAL(2000, 200, 0.009));
+    add_total(USD(0.0045), TOTAL(1000, 100, 0.0045));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.009));
+    assert_int_equal(bill.earlier_pusd, USD(0.0045));
+    ao_bill_release(&bill);
+}
+
+static void other_sessions_are_not_touched(void **state)
+{
+    (void)state;
+    struct ao_usage usage = {.input = 1000, .output = 100};
+    assert_int_equal(ao_ledger_add_earlier(fixture_ledger, AO_STR("other"), AO_STR(SONNET), &usage, USD(0.0045)), AO_OK);
+    add_total(USD(0.0045), TOTAL(1000, 100, 0.0045));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.0045));
+    ao_bill_release(&bill);
+}
+
+static void no_allocation_may_be_missed(void **state)
+{
+    (void)state;
+    add_total(USD(0.0045), TOTAL(1000, 100, 0.0045));
+    TORTURE(t)
+    {
+        struct ao_usage usage = {.input = 1};
+        struct ao_bill bill;
+        int err = ao_ledger_add_earlier(fixture_ledger, SESSION, AO_STR(SONNET), &usage, 0);
+        int settled = ao_ledger_settle(fixture_ledger, &fixture_table, &bill);
+        bool failed = torture_end(&t);
+        assert_int_equal(failed, err == AO_ERR_NOMEM || settled == AO_ERR_NOMEM);
+        if (!settled)
+            ao_bill_release(&bill);
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, ledger_begin, ledger_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_billed_before_is_no_remainder),
+        TEST(what_nobody_was_billed_for_still_is),
+        TEST(totals_begun_anew_are_left_alone),
+        TEST(what_was_not_saved_is_not_taken_off),
+        TEST(every_class_is_taken_off),
+        TEST(a_split_that_only_one_side_knows_stays_a_split),
+        TEST(an_unknown_cost_leaves_nothing_to_compare),
+        TEST(only_the_first_segment_goes_on),
+        TEST(other_sessions_are_not_touched),
+        TEST(no_allocation_may_be_missed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
