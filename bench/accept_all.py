@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import Any
 
 HOST = "127.0.0.1"
 
 
-def reply(path: str, address: str) -> dict[str, object]:
+def reply(path: str, address: str) -> dict[str, Any]:
     if path.endswith("/apikey/login"):
         return {"org_info": [{"id": "bench", "name": "bench", "api_url": address, "proxy_url": address}]}
+    project = {"id": "00000000-0000-0000-0000-000000000000", "name": "bench", "org_id": "bench"}
+    if path.endswith("/v1/project"):
+        return dict(project)
     if path.endswith("/project/register"):
-        return {"project": {"id": "00000000-0000-0000-0000-000000000000", "name": "bench", "org_id": "bench"}}
+        return {"project": project}
     return {}
 
 

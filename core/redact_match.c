@@ -220,7 +220,7 @@ static bool match_url(const struct ao_str *text, size_t at, bool escaped, struct
         if (text->ptr[i] == '@')
             sign = i;
     }
-    if (!colon || sign <= colon + 1 || ao_redact_is_mask(text, colon + 1, sign))
+    if (!colon || sign <= colon + 1 || exactly_at(text, colon + 1, "[REDACTED:"))
         return false;
     *ret_span = (struct ao_redact_span){colon + 1, sign, "url-password"};
     return true;

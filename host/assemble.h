@@ -69,6 +69,8 @@ struct e2b_bill {
 int assembly_new(const struct assembly_config *config, struct assembly **ret_assembly);
 void assembly_free(struct assembly *assembly); /* accepts NULL */
 
+/* The records are a saved transcript's: one that begins with a copy keeps the times of what it copied (earlier.h). */
+void assembly_is_transcript(struct assembly *assembly);
 /* Takes one record. AO_ERR_NOMEM: counted as bad too; every other defect of the record is only counted. */
 int assembly_record(struct assembly *assembly, const struct ao_record *record);
 /* A line that could not be decoded. */

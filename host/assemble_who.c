@@ -36,6 +36,12 @@ const char *assembly_agent_session_id(const struct assembly *a)
     return a->agent_session_id;
 }
 
+void assembly_is_transcript(struct assembly *a)
+{
+    if (a->config.earlier)
+        earlier_is_transcript(a->config.earlier);
+}
+
 /* ---- the root ---- */
 
 static const char *known(const struct assembly *a, size_t key)

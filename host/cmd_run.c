@@ -132,10 +132,9 @@ static void write_rest(struct recording *recording, struct run_outcome *outcome)
 {
     struct output out;
     output_init(&out, STDOUT_FILENO);
-    if (recording_output(recording)->len)
-        outcome->column_zero = true;
+    out.column_zero = !outcome->half_out;
     output_drain(&out, recording_output(recording));
-    outcome->column_zero = outcome->column_zero && out.column_zero;
+    outcome->half_out = !out.column_zero;
     outcome->out_failure = outcome->out_failure ? outcome->out_failure : out.failure;
     output_release(&out);
 }
@@ -161,7 +160,8 @@ static int record_child(struct recording *recording, struct child *child, int si
         code = AO_EXIT_BUDGET;
     write_rest(recording, &outcome);
     /* Words of ours begin a line of their own. */
-    if (console.terminal && !options->common.quiet && !outcome.column_zero)
+    bool half = outcome.half_err || (outcome.half_out && isatty(STDOUT_FILENO));
+    if (half && console.terminal && !options->common.quiet)
         fputc('\n', stderr);
     /* Who reads only the beginning of the output knows that; a full disk is news. */
     if (outcome.out_failure && outcome.out_failure != EPIPE)

@@ -4,6 +4,7 @@
 
 #include "core/cost.h"
 #include "host/console.h"
+#include "host/csv_out.h"
 #include "host/json_out.h"
 
 #define KEY_COLUMNS 28u
@@ -14,13 +15,13 @@ static const char *const key_names[] = {"model", "day",  "session",      "user",
 
 /* ---- table ---- */
 
-static void print_key(const struct console *console, const char *key)
+void cost_print_key(const struct console *console, const char *key, size_t columns)
 {
     struct ao_buf fit;
     ao_buf_init(&fit, 4096);
-    console_escape_fit(&fit, console, ao_str_from(key), KEY_COLUMNS);
+    console_escape_fit(&fit, console, ao_str_from(key), columns);
     size_t used = console_columns(ao_buf_str(&fit));
-    printf("%.*s%*s", (int)fit.len, fit.len ? fit.data : "", (int)(KEY_COLUMNS > used ? KEY_COLUMNS - used : 0), "");
+    printf("%.*s%*s", (int)fit.len, fit.len ? fit.data : "", (int)(columns > used ? columns - used : 0), "");
     ao_buf_release(&fit);
 }
 
@@ -31,7 +32,7 @@ static void print_count(uint64_t count, int columns)
     printf(" %*s", columns, text);
 }
 
-static void print_money(const struct console *console, int64_t pusd, bool unknown)
+void cost_print_money(const struct console *console, int64_t pusd, bool unknown)
 {
     char text[CONSOLE_NUMBER];
     console_format_money(unknown ? AO_COST_UNKNOWN : pusd, text);
@@ -70,8 +71,8 @@ static void print_tokens(const struct cost_group *group)
 static void print_row(const struct console *console, const struct cost_group *group, enum cost_by by, int64_t largest)
 {
     char known[CONSOLE_NUMBER];
-    print_key(console, group->key);
-    print_money(console, group->pusd, group->unpriced > 0);
+    cost_print_key(console, group->key, KEY_COLUMNS);
+    cost_print_money(console, group->pusd, group->unpriced > 0);
     if (by == COST_BY_TOOL)
         print_tool(group);
     else
@@ -185,42 +186,21 @@ int cost_print_json(const struct cost_groups *groups, enum cost_by by)
 
 /* ---- CSV ---- */
 
-static void print_cell(const char *text)
-{
-    putchar('"');
-    if (*text && strchr("=+-@\t\r", *text))
-        putchar('\'');
-    for (; *text; text++) {
-        if (*text == '"')
-            putchar('"');
-        putchar(*text);
-    }
-    putchar('"');
-}
-
-static void print_usd(int64_t pusd, bool unknown)
-{
-    char digits[AO_USD_TEXT] = "";
-    if (!unknown)
-        (void)ao_format_usd(pusd, digits);
-    printf(",%s", digits);
-}
-
 static void print_numbers(const struct cost_group *group)
 {
     const struct span_usage *usage = &group->usage;
     const uint64_t numbers[] = {group->items, group->unpriced, usage->input, usage->output, usage->cache_read,
                                 usage->cache_write, usage->thinking, usage->web_search_requests};
-    print_usd(group->pusd, group->unpriced > 0);
-    print_usd(group->pusd, false);
-    print_usd(group->input_pusd, false);
-    print_usd(group->output_pusd, false);
-    print_usd(group->cache_read_pusd, false);
-    print_usd(group->cache_write_pusd, false);
-    print_usd(group->web_search_pusd, false);
-    print_usd(group->e2b_pusd, false);
+    csv_out_usd(group->unpriced ? AO_COST_UNKNOWN : group->pusd);
+    csv_out_usd(group->pusd);
+    csv_out_usd(group->input_pusd);
+    csv_out_usd(group->output_pusd);
+    csv_out_usd(group->cache_read_pusd);
+    csv_out_usd(group->cache_write_pusd);
+    csv_out_usd(group->web_search_pusd);
+    csv_out_usd(group->e2b_pusd);
     for (size_t i = 0; i < AO_ARRAY_LEN(numbers); i++)
-        printf(",%llu", (unsigned long long)numbers[i]);
+        csv_out_u64(numbers[i]);
 }
 
 void cost_print_csv(const struct cost_groups *groups, enum cost_by by)
@@ -232,14 +212,16 @@ void cost_print_csv(const struct cost_groups *groups, enum cost_by by)
                                 "cache_write_tokens,reasoning_tokens,web_search_requests");
     for (size_t i = 0; i < groups->count; i++) {
         const struct cost_group *group = &groups->groups[i];
-        print_cell(group->key);
+        csv_out_text(group->key, true);
         if (by == COST_BY_TOOL) {
-            print_usd(group->pusd, false);
-            printf(",%llu,%llu,%llu,%llu", (unsigned long long)group->result_tokens, (unsigned long long)group->calls,
-                   (unsigned long long)group->errors, (unsigned long long)(group->duration / 1000000u));
+            csv_out_usd(group->pusd);
+            csv_out_u64(group->result_tokens);
+            csv_out_u64(group->calls);
+            csv_out_u64(group->errors);
+            csv_out_u64(group->duration / 1000000u);
         } else {
             print_numbers(group);
         }
-        fputs("\r\n", stdout);
+        csv_out_end();
     }
 }

@@ -2,6 +2,7 @@
 #ifndef AO_HOST_COST_PRINT_H
 #define AO_HOST_COST_PRINT_H
 
+#include "host/console.h"
 #include "host/cost_groups.h"
 
 /* Those from TENANT on are enum store_who, in its order. */
@@ -12,5 +13,10 @@ void cost_print_table(const struct cost_groups *groups, enum cost_by by);
 int cost_print_json(const struct cost_groups *groups, enum cost_by by); /* AO_ERR_NOMEM, AO_ERR_IO */
 /* A text that a spreadsheet would take for a formula gets an apostrophe in front. */
 void cost_print_csv(const struct cost_groups *groups, enum cost_by by);
+
+
+/* Cells of such a table on stdout: an untrusted text, cut or filled to its columns; an amount in 11 columns. */
+void cost_print_key(const struct console *console, const char *key, size_t columns);
+void cost_print_money(const struct console *console, int64_t pusd, bool unknown);
 
 #endif

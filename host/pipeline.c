@@ -90,6 +90,8 @@ static int start_dialect(struct pipeline *p, enum dialect_kind kind)
     int err = dialect_new(kind, &config, &p->dialect);
     if (!err)
         p->kind = kind;
+    if (kind == DIALECT_TRANSCRIPT)
+        assembly_is_transcript(p->config.assembly);
     return err;
 }
 

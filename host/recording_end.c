@@ -11,6 +11,7 @@
 #include "host/text.h"
 #include "host/tree.h"
 
+#define SANDBOX_LIFE_MAX (24 * 3600 * CLOCK_SECOND) /* E2B lets none live longer: an earlier start is a lie or a clock */
 #define REPORT_MAX (16u * 1024 * 1024)
 #define LAST_FLUSH_NS (2 * CLOCK_SECOND) /* how long the end of a run waits for another process's lock */
 
@@ -26,7 +27,7 @@ bool recording_sandbox_bill(const struct recording *r, uint64_t end, struct e2b_
         vcpus = facts->vcpu_count;
         memory = facts->memory_mib;
     }
-    if (facts->sandbox_id && facts->start && facts->start < start)
+    if (facts->sandbox_id && facts->start && facts->start < start && start - facts->start <= SANDBOX_LIFE_MAX)
         start = facts->start;
     if (!vcpus || !memory || end < start)
         return false;

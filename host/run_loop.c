@@ -291,7 +291,8 @@ void run_loop(struct child *child, struct recording *recording, int signals, con
         (void)terminal_filter_finish(&l.err_filter, &l.err.pending);
     output_drain(&l.err, &l.err.pending);
     l.outcome.out_failure = l.out.failure;
-    l.outcome.column_zero = l.out.column_zero && l.err.column_zero;
+    l.outcome.half_out = !l.out.column_zero;
+    l.outcome.half_err = !l.err.column_zero;
     output_release(&l.out);
     output_release(&l.err);
     *ret_outcome = l.outcome;

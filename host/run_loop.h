@@ -26,7 +26,7 @@ struct run_view {
 struct run_outcome {
     bool timed_out;
     int forwarded;        /* the last signal that was sent on to the child; 0: none */
-    bool column_zero;     /* of our stdout and our stderr alike: no half line stands there */
+    bool half_out, half_err; /* the last line of our stdout, of our stderr, has no end */
     int out_failure;      /* errno value of the write that ended our stdout; 0: none, EPIPE: the reader went away */
     char stderr_tail[1024]; /* the last line or lines the child wrote to stderr, NUL-terminated, untrusted */
 };

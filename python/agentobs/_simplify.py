@@ -5,7 +5,6 @@ all its limits. Nothing is consumed (iterators, generators, files) and nothing i
 """
 
 import sys
-import types
 
 _REPR_MAX = 4096
 _ITEMS_MAX = 10000
@@ -60,7 +59,7 @@ def _container(value, cls):
         return dict(value)
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value[:_REPR_MAX] if len(value) > (1 << 24) else value)
-    if isinstance(value, types.SimpleNamespace):
+    if isinstance(value, type(sys.implementation)):  # SimpleNamespace
         return dict(vars(value))
     if hasattr(cls, "__fspath__"):
         return value.__fspath__()

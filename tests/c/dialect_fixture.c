@@ -61,6 +61,7 @@ static void take_start(struct told *told, const struct ao_record *r)
         .type = copy(r->type),
         .input = JSON(r, input),
         .attributes = JSON(r, attributes),
+        .metadata = JSON(r, metadata),
         .call_id = TEXT(r, tool_call_id),
         .model = TEXT(r, model),
         .session_id = TEXT(r, session_id),
@@ -241,8 +242,9 @@ void told_release(struct told *told)
     dialect_free(told->dialect);
     for (size_t i = 0; i < told->span_count; i++) {
         struct told_span *s = &told->spans[i];
-        char *const texts[] = {s->name,   s->type,       s->status,         s->error_type, s->error_message, s->input,
-                               s->output, s->attributes, s->end_attributes, s->call_id,    s->model,         s->session_id};
+        char *const texts[] = {s->name,   s->type,       s->status,         s->error_type, s->error_message,
+                               s->input,  s->output,     s->attributes,     s->metadata,   s->end_attributes,
+                               s->model,  s->session_id, s->call_id};
         for (size_t j = 0; j < AO_ARRAY_LEN(texts); j++)
             free(texts[j]);
     }

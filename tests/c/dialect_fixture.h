@@ -18,8 +18,8 @@ struct told_span {
     struct ao_span_id id, parent;
     uint64_t start, end;
     bool started, ended, unfinished;
-    char *name, *type, *status, *error_type, *error_message, *input, *output, *attributes, *end_attributes, *call_id,
-        *model, *session_id;
+    char *name, *type, *status, *error_type, *error_message, *input, *output, *attributes, *end_attributes, *metadata,
+        *call_id, *model, *session_id;
 };
 
 struct told_event {

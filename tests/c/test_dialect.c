@@ -210,6 +210,8 @@ static void test_text_and_broken_lines(void **state)
     assert_int_equal(told_line(&t, "{not json}"), 1);
     assert_int_equal(told_line(&t, "{'some':'json of the agent'}"), 1);
     assert_int_equal(told_line(&t, "{'type':'mine','x':1}"), 1);
+    assert_int_equal(told_line(&t, "{'type':'log','message':'hi','uuid':'x'}"), 1);
+    assert_int_equal(told_line(&t, "{'type':'result','value':1}"), 1);
     assert_int_equal(told_line(&t, "{'type':'system','subtype':'in"), AO_ERR_SYNTAX);
     assert_int_equal(told_line(&t, "{'type':'assistant','session_id':'s','message':null}"), AO_OK);
     assert_int_equal(told_line(&t, "{'type':'user','session_id':'s','message':{'content':7}}"), AO_OK);

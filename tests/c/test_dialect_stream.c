@@ -55,6 +55,8 @@ static void test_a_turn_with_a_tool(void **state)
     assert_non_null(strstr(agent->attributes, "\"claude_code.permission_mode\":\"default\""));
     assert_string_equal(agent->status, "ok");
     assert_string_equal(agent->output, "\"All done.\"");
+    assert_string_equal(agent->metadata, "{\"tools\":[\"Task\",\"Bash\"]}");
+    assert_non_null(strstr(agent->end_attributes, "\"num_turns\":2"));
     assert_string_equal(turn->output, "\"All done.\"");
     assert_string_equal(turn->status, "ok");
     assert_false(turn->unfinished);

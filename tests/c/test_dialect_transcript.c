@@ -93,7 +93,8 @@ static void test_side_chains_belong_to_the_call_with_their_prompt(void **state)
                        CLAUDE_AS(SIDE("x2", "'x1'"), "m2", CALL("t1", "Read", "{}"), "null", "1", "04.000"),
                        CLAUDE_AS(SIDE("y2", "'y1'"), "m3", CALL("t2", "Bash", "{}"), "null", "1", "04.000"),
                        "{" SIDE("p1", "'x2'") ",'type':'progress','data':{'type':'hook_progress'}" AT("04.500") "}",
-                       "{" SIDE("x3", "'p1'") ",'type':'user','message':{'role':'user','content':" RESULT("t1", "'r'") "}" AT("05.000") "}",
+                       "{" SIDE("q1", "'p1'") ",'type':'attachment','attachment':{}" AT("04.600") "}",
+                       "{" SIDE("x3", "'q1'") ",'type':'user','message':{'role':'user','content':" RESULT("t1", "'r'") "}" AT("05.000") "}",
                        CLAUDE_AS(SIDE("x4", "'x3'"), "m4", TEXT("nothing"), "'end_turn'", "9", "06.000"),
                        USER("2", "'1'", RESULT("a2", "'nothing'"), ",'toolUseResult':{'totalToolUseCount':1,'totalTokens':5}", "07.000"),
                        /* no call has this prompt */

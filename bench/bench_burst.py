@@ -1,0 +1,73 @@
+"""What arrives of a burst of 100,001 spans, and of 1,001 spans when SIGKILL follows them.
+
+agentobs writes to `agentobs-host run`, which counts what arrived whole; the report tells its losses. OpenTelemetry's
+batch processor has its defaults and hands over to an exporter that counts. `print` writes to a pipe that is read.
+The kill comes right after the last span, or 20 ms after it: what agentobs recorded more than 20 ms before is out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from measure import BENCH, HOST, Table, arguments, environment, in_turn, peers_installed, publish, python_of
+
+BURST = 100_001
+KILLED = 1_001
+
+
+def agentobs(mode, count, pause):
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        host = [HOST, "run", "-q", "--no-upload", "--store", f"{folder}/store.db", "--report", report, "--"]
+        child = [sys.executable, BENCH / "bursts.py", "agentobs", mode, str(count), str(pause), "-"]
+        subprocess.run([*map(str, host + child)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+        found = json.loads(report.read_text())
+    loss = found["loss"]
+    return {"arrived": found["counts"]["spans"], "told": loss["dropped_in_sandbox"], "gaps": loss["sequence_gaps"]}
+
+
+def opentelemetry(mode, count, pause):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "count"
+        child = [python_of(True), BENCH / "bursts.py", "opentelemetry", mode, str(count), str(pause), path]
+        subprocess.run([*map(str, child)], stderr=subprocess.DEVNULL, env=environment())
+        return {"arrived": sum(map(int, path.read_text().split()))}
+
+
+def printed(mode, count, pause):
+    child = [sys.executable, BENCH / "bursts.py", "json_print", mode, str(count), str(pause), "-"]
+    out = subprocess.run([*map(str, child)], stdout=subprocess.PIPE, env=environment()).stdout
+    return {"arrived": out.count(b"\n")}
+
+
+def table_of(title, mode, count, pause, options):
+    tasks = {"agentobs": partial(agentobs, mode, count, pause), "json.dumps and print": partial(printed, mode, count, pause)}
+    if peers_installed():
+        tasks["OpenTelemetry SDK, batch, counting"] = partial(opentelemetry, mode, count, pause)
+    table = Table(title, ["arrived", "of them missing", "dropped, and said so", "gaps seen"])
+    for name, runs in in_turn(options.rounds, tasks).items():
+        table.add(name, arrived=[run["arrived"] for run in runs])
+        table.add(name, of_them_missing=[count - run["arrived"] for run in runs])
+        if "told" in runs[0]:
+            table.add(name, **{"dropped,_and_said_so": [run["told"] for run in runs], "gaps_seen": [run["gaps"] for run in runs]})
+    return table
+
+
+def main():
+    options = arguments(__doc__, 5)
+    cases = (
+        (f"A burst of {BURST:,} spans", "burst", BURST, 0),
+        (f"{KILLED:,} spans and SIGKILL at once", "kill", KILLED, 0),
+        (f"{KILLED:,} spans, 20 ms, SIGKILL", "kill", KILLED, 20),
+    )
+    publish(options, "burst", [table_of(*case, options) for case in cases if re.search(options.only, case[0])])
+
+
+if __name__ == "__main__":
+    main()
