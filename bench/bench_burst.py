@@ -1,7 +1,8 @@
 """What arrives of a burst of 100,001 spans, and of 1,001 spans when SIGKILL follows them.
 
 agentobs writes to `agentobs-host run`, which counts what arrived whole; the report tells its losses. OpenTelemetry's
-batch processor has its defaults and hands over to an exporter that counts. `print` writes to a pipe that is read.
+batch processor has its defaults and hands over to an exporter that only counts, or to its own OTLP exporter, which
+uploads to a server on loopback (counted is what was accepted). `print` writes to a pipe that is read.
 The kill comes right after the last span, or 20 ms after it: what agentobs recorded more than 20 ms before is out.
 """
 
@@ -15,7 +16,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from measure import BENCH, HOST, Table, arguments, environment, in_turn, peers_installed, publish, python_of
+from measure import BENCH, HOST, Table, arguments, backend, environment, in_turn, peers_installed, publish, python_of
 
 BURST = 100_001
 KILLED = 1_001
@@ -29,14 +30,20 @@ def agentobs(mode, count, pause):
         subprocess.run([*map(str, host + child)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
         found = json.loads(report.read_text())
     loss = found["loss"]
-    return {"arrived": found["counts"]["spans"], "told": loss["dropped_in_sandbox"], "gaps": loss["sequence_gaps"]}
+    return {
+        "arrived": found["counts"]["spans"],
+        "dropped by the agent": loss["dropped_in_sandbox"],
+        "refused by the host": loss["refused"],
+        "gaps": loss["sequence_gaps"],
+    }
 
 
-def opentelemetry(mode, count, pause):
+def opentelemetry(subject, address, mode, count, pause):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "count"
-        child = [python_of(True), BENCH / "bursts.py", "opentelemetry", mode, str(count), str(pause), path]
-        subprocess.run([*map(str, child)], stderr=subprocess.DEVNULL, env=environment())
+        child = [python_of(True), BENCH / "bursts.py", subject, mode, str(count), str(pause), path]
+        env = environment({"BENCH_BACKEND": address})
+        subprocess.run([*map(str, child)], stderr=subprocess.DEVNULL, env=env)
         return {"arrived": sum(map(int, path.read_text().split()))}
 
 
@@ -46,16 +53,20 @@ def printed(mode, count, pause):
     return {"arrived": out.count(b"\n")}
 
 
-def table_of(title, mode, count, pause, options):
-    tasks = {"agentobs": partial(agentobs, mode, count, pause), "json.dumps and print": partial(printed, mode, count, pause)}
+COLUMNS = ["arrived", "missing", "dropped by the agent", "refused by the host", "gaps"]
+
+
+def table_of(title, mode, count, pause, options, address):
+    case = (mode, count, pause)
+    tasks = {"agentobs": partial(agentobs, *case), "json.dumps and print": partial(printed, *case)}
     if peers_installed():
-        tasks["OpenTelemetry SDK, batch, counting"] = partial(opentelemetry, mode, count, pause)
-    table = Table(title, ["arrived", "of them missing", "dropped, and said so", "gaps seen"])
+        tasks["OpenTelemetry SDK, batch, counting"] = partial(opentelemetry, "opentelemetry", address, *case)
+        tasks["OpenTelemetry SDK, batch, OTLP"] = partial(opentelemetry, "opentelemetry_otlp", address, *case)
+    table = Table(title, COLUMNS)
     for name, runs in in_turn(options.rounds, tasks).items():
-        table.add(name, arrived=[run["arrived"] for run in runs])
-        table.add(name, of_them_missing=[count - run["arrived"] for run in runs])
-        if "told" in runs[0]:
-            table.add(name, **{"dropped,_and_said_so": [run["told"] for run in runs], "gaps_seen": [run["gaps"] for run in runs]})
+        for run in runs:
+            run["missing"] = count - run["arrived"]
+        table.add(name, **{column: [run[column] for run in runs] for column in COLUMNS if column in runs[0]})
     return table
 
 
@@ -66,7 +77,8 @@ def main():
         (f"{KILLED:,} spans and SIGKILL at once", "kill", KILLED, 0),
         (f"{KILLED:,} spans, 20 ms, SIGKILL", "kill", KILLED, 20),
     )
-    publish(options, "burst", [table_of(*case, options) for case in cases if re.search(options.only, case[0])])
+    with backend() as address:
+        publish(options, "burst", [table_of(*case, options, address) for case in cases if re.search(options.only, case[0])])
 
 
 if __name__ == "__main__":

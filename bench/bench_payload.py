@@ -42,8 +42,9 @@ def table_of(kind, about, options):
             figures = {column: [run[column] / 1000 for run in runs]}
             figures[f"GB/s {column}"] = [run["bytes"] / run[column] for run in runs]
             table.add(name, **figures)
-        if any(run.get("stats", {}).get("dropped") for run in runs):
-            table.note("records were dropped in these runs")
+        for loss in ("dropped", "truncated"):
+            if any(run.get("stats", {}).get(loss) for run in runs):
+                table.note(f"{name}: there were {loss} records in these runs")
     return table
 
 

@@ -30,19 +30,12 @@ def agentobs(path: str) -> tuple[Spans, Callable[[], Any]]:
     return spans, lambda: None
 
 
-def opentelemetry(path: str) -> tuple[Spans, Callable[[], Any]]:
+def batched(exporter: Any) -> tuple[Spans, Callable[[], Any]]:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-
-    out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-
-    class Count(SpanExporter):
-        def export(self, spans: Any) -> SpanExportResult:
-            os.write(out, b"%d\n" % len(spans))
-            return SpanExportResult.SUCCESS
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(Count()))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     start = provider.get_tracer("bench").start_as_current_span
 
     def spans(count: int) -> None:
@@ -52,6 +45,33 @@ def opentelemetry(path: str) -> tuple[Spans, Callable[[], Any]]:
                 pass
 
     return spans, provider.shutdown
+
+
+def opentelemetry(path: str) -> tuple[Spans, Callable[[], Any]]:
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+    class Count(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            os.write(out, b"%d\n" % len(spans))
+            return SpanExportResult.SUCCESS
+
+    out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    return batched(Count())
+
+
+def opentelemetry_otlp(path: str) -> tuple[Spans, Callable[[], Any]]:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace.export import SpanExportResult
+
+    class Count(OTLPSpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            result = super().export(spans)
+            if result is SpanExportResult.SUCCESS:
+                os.write(out, b"%d\n" % len(spans))
+            return result
+
+    out = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    return batched(Count(endpoint=os.environ["BENCH_BACKEND"] + "/v1/traces"))
 
 
 def json_print(path: str) -> tuple[Spans, Callable[[], Any]]:

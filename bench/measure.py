@@ -27,7 +27,11 @@ HOST = ROOT / "build" / "agentobs-host"
 PEERS_PYTHON = ROOT / "build" / "bench" / "venv" / "bin" / "python"
 KEY = "0123456789abcdef0123456789abcdef"
 # What the caller's environment must not lend to the programs that are measured.
-NOT_LENT = re.compile(r"AGENTOBS|TRACEPARENT|TRACESTATE|BAGGAGE|BRAINTRUST|OTEL_|LANGFUSE|SENTRY|DD_|ANTHROPIC_|CLAUDE_")
+# (PYTHONUNBUFFERED alone would make each print of the peers a system call, and let it survive a kill;
+# PYTHONDONTWRITEBYTECODE would have a module that was never imported before compiled in every run.)
+NOT_LENT = re.compile(
+    r"AGENTOBS|TRACEPARENT|TRACESTATE|BAGGAGE|BRAINTRUST|OTEL_|LANGFUSE|SENTRY|DD_|ANTHROPIC_|CLAUDE_|PYTHON(?!PATH$)"
+)
 # How a benchmark tells a process to record, not to record, or to record nothing of this trace.
 RECORDING = {"AGENTOBS_STREAM_KEY": KEY}
 DISABLED: dict[str, str] = {}

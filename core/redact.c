@@ -64,12 +64,12 @@ static enum ao_redact_anchor find_anchor(struct ao_str text, size_t from, size_t
     return AO_ANCHOR_NONE;
 }
 
-static bool find_secret(struct ao_str text, size_t from, struct ao_redact_span *ret_span)
+static bool find_secret(struct ao_str text, struct ao_redact_span *ret_span)
 {
-    size_t at = from;
+    size_t at = 0;
     enum ao_redact_anchor anchor;
     while ((anchor = find_anchor(text, at, &at)) != AO_ANCHOR_NONE) {
-        if (ao_redact_match(&text, at, anchor, ret_span) && ret_span->begin >= from)
+        if (ao_redact_match(&text, at, anchor, ret_span))
             return true;
         at++;
     }
@@ -79,24 +79,23 @@ static bool find_secret(struct ao_str text, size_t from, struct ao_redact_span *
 bool ao_redact_needed(struct ao_str text)
 {
     struct ao_redact_span span;
-    return find_secret(text, 0, &span);
+    return find_secret(text, &span);
 }
 
 int ao_redact(struct ao_str text, struct ao_buf *out, unsigned *ret_masked)
 {
     struct ao_redact_span span;
     unsigned masked = 0;
-    size_t from = 0;
-    while (find_secret(text, from, &span)) {
-        ao_buf_add(out, text.ptr + from, span.begin - from);
+    /* Behind a mask begins a new text, as it will for whoever masks once more. */
+    while (find_secret(text, &span)) {
+        ao_buf_add(out, text.ptr, span.begin);
         ao_buf_add_cstr(out, "[REDACTED:");
         ao_buf_add_cstr(out, span.name);
         ao_buf_add_char(out, ']');
-        from = span.end;
+        text = (struct ao_str){text.ptr + span.end, text.len - span.end};
         masked++;
     }
-    if (text.len > from)
-        ao_buf_add(out, text.ptr + from, text.len - from);
+    ao_buf_add_str(out, text);
     if (ao_buf_err(out) == AO_OK && ret_masked)
         *ret_masked = masked;
     return ao_buf_err(out);

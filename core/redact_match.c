@@ -214,13 +214,14 @@ static bool match_url(const struct ao_str *text, size_t at, bool escaped, struct
     size_t user = at + (escaped ? sizeof(":\\/\\/") : sizeof("://")) - 1;
     if (at == 0 || !(ao_redact_class(text->ptr[at - 1]) & AO_C_ALNUM) || (escaped && !exactly_at(text, at, ":\\/\\/")))
         return false;
-    for (size_t i = user; i < text->len && (uint8_t)text->ptr[i] > ' ' && !memchr("/?#\"'\\<>()`", text->ptr[i], 11); i++) {
+    /* Brackets stand in no user and no password, but in masks. */
+    for (size_t i = user; i < text->len && (uint8_t)text->ptr[i] > ' ' && !memchr("/?#\"'\\<>()[]`", text->ptr[i], 13); i++) {
         if (text->ptr[i] == ':' && !colon)
             colon = i;
         if (text->ptr[i] == '@')
             sign = i;
     }
-    if (!colon || sign <= colon + 1 || exactly_at(text, colon + 1, "[REDACTED:"))
+    if (!colon || sign <= colon + 1)
         return false;
     *ret_span = (struct ao_redact_span){colon + 1, sign, "url-password"};
     return true;

@@ -415,11 +415,30 @@ static void take_ids(struct ao_span *span, const struct ao_span_ids *ids)
     span->foreign = !ao_trace_id_eq(&span->trace_id, &span->state->runtime->context.trace_id);
 }
 
+/*
+ * In a trace that is not sampled nothing is recorded, and what goes out names the span that came in: one shared span
+ * will do for all. Not when a parent is named, or is current, that may belong to another trace.
+ */
+static bool is_unsampled(struct ao_state *state, PyObject *kwnames)
+{
+    if (state->runtime->sampled)
+        return false;
+    Py_ssize_t count = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (ao_keyword_find(state, PyTuple_GET_ITEM(kwnames, i)) == AO_KW_parent)
+            return false;
+    struct ao_span *current = ao_span_current(state);
+    Py_XDECREF(current);
+    return !current;
+}
+
 PyObject *ao_span_start(struct ao_state *state, const struct ao_span_form *form, PyObject *const *args,
                         Py_ssize_t nargs, PyObject *kwnames, const struct ao_span_ids *ids)
 {
     struct call call;
     if (!state->runtime || !ao_runtime_active(state->runtime))
+        return Py_NewRef((PyObject *)state->noop);
+    if (!ids && is_unsampled(state, kwnames))
         return Py_NewRef((PyObject *)state->noop);
     if (read_call(state, form, args, nargs, kwnames, &call))
         return NULL;

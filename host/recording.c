@@ -126,10 +126,12 @@ static int continue_run(struct recording *r, const struct recording_config *conf
     if (!r->run.stream_key || strlen(r->run.stream_key) != AO_KEY_LEN)
         return AO_ERR_USAGE;
     memcpy(r->key, r->run.stream_key, AO_KEY_LEN + 1);
-    /* The root span knows what it hangs under. */
+    /* The root span knows what it hangs under, and how it was called. */
     struct span root;
     if (r->store && store_get_span(r->store, &r->run.trace_id, &r->run.root_id, &root) == AO_OK) {
         r->context.parent_id = root.parent_id;
+        r->root_name = root.name;
+        root.name = NULL;
         span_release(&root);
     }
     return set_text(&r->run.source, config->source);
@@ -185,12 +187,13 @@ static void show_said(void *user, struct ao_str utf8)
 
 static int open_stream(struct recording *r, const struct recording_config *config)
 {
+    const char *option = r->settings->options.name;
     struct assembly_config assembly = {
         .trace_id = r->run.trace_id,
         .root_id = r->run.root_id,
         .parent_id = r->context.parent_id,
         .adopt_trace = r->adopt_trace,
-        .name = r->settings->options.name ? r->settings->options.name : config->name,
+        .name = option ? option : r->root_name ? r->root_name : config->name,
         .start = r->run.start,
         .seed = ao_prng_next(&r->prng),
         .prices = &r->settings->prices,
@@ -274,6 +277,7 @@ void recording_free(struct recording *r)
     ao_buf_release(&r->output);
     ao_buf_release(&r->notices);
     ao_free(r->budget_sentence);
+    ao_free(r->root_name);
     ao_free(r->store_problem);
     ao_free(r->own_error_type);
     ao_free(r->own_error_message);

@@ -104,7 +104,9 @@ static void note_busy(struct recording *r)
 
 static int store_run(struct recording *r)
 {
-    int err = r->store ? store_put_run(r->store, &r->run) : AO_ERR_IO;
+    int err = AO_ERR_IO;
+    while (r->store && (err = store_put_run(r->store, &r->run)) == AO_ERR_BUSY && clock_now() < r->patience)
+        continue;
     if (err && r->store && !r->store_problem) {
         r->store_problem = text_format("%s", store_error(r->store));
         console_say("the run could not be stored: %s", r->store_problem ? r->store_problem : "out of memory");
@@ -112,18 +114,15 @@ static int store_run(struct recording *r)
     return err;
 }
 
-/* Nobody waits for the agent any more: another process's lock is waited for, and then what is lost is counted. */
-static void flush_last(struct recording *r)
+/* Nobody waits for the agent any more: another process's lock is waited for. */
+static int flush_last(struct recording *r)
 {
-    uint64_t deadline = clock_now() + LAST_FLUSH_NS;
     int err;
+    r->patience = clock_now() + LAST_FLUSH_NS;
     do {
         err = recording_flush(r);
-    } while (err == AO_ERR_BUSY && clock_now() < deadline);
-    if (err)
-        assembly_give_up(r->assembly);
-    if (err == AO_ERR_BUSY)
-        note_busy(r);
+    } while (err == AO_ERR_BUSY && clock_now() < r->patience);
+    return err;
 }
 
 void recording_finish(struct recording *r, const struct recording_end *end)
@@ -157,7 +156,11 @@ void recording_finish(struct recording *r, const struct recording_end *end)
     ao_free(r->run.stream_key);
     r->run.stream_key = NULL;
     r->finished = true;
-    flush_last(r);
+    int err = flush_last(r);
+    if (err)
+        assembly_give_up(r->assembly);
+    if (err == AO_ERR_BUSY)
+        note_busy(r);
 }
 
 /* ---- the report ---- */
@@ -305,5 +308,5 @@ void recording_abandon(struct recording *r, uint64_t now, int exit_code, const c
 int recording_leave_open(struct recording *r)
 {
     r->run.status = RUN_OPEN;
-    return r->in_memory || store_run(r) ? AO_ERR_IO : AO_OK;
+    return r->in_memory || flush_last(r) || store_run(r) ? AO_ERR_IO : AO_OK;
 }

@@ -18,6 +18,7 @@ struct recording {
     struct run run; /* owned */
     struct ao_prng prng;
     char key[AO_KEY_LEN + 1];
+    char *root_name;           /* of a run that `env` opened */
     struct ao_context context; /* owned copy of what came in */
     struct store *store;       /* NULL: neither on disk nor in memory */
     bool in_memory;            /* the store on disk could not be used */
@@ -33,6 +34,7 @@ struct recording {
     bool said_newline;         /* what was shown last ended a line */
     bool adopt_trace;          /* nothing is stored before the stream told its trace */
     bool finished;
+    uint64_t patience;         /* until when another process's lock is waited for: while the agent runs, not at all */
     uint64_t next_tick;
     uint64_t unshown;          /* bytes of text that memory had no room for */
     struct e2b_bill e2b;

@@ -66,6 +66,7 @@ static void known_forms_are_masked(void **state)
         {"git clone https://x-access-token:ghs_" A32 "wxyz@github.com/a/b",
          "git clone https://x-access-token:[REDACTED:url-password]@github.com/a/b"},
         {"AKIA" "IOSFODNN7EXAMPLE", "[REDACTED:aws]"},
+        {"AKIA" "IOSFODNN7EXAMPLExapp-" A32, "[REDACTED:aws][REDACTED:slack]"},
         {"xox" "b-123456789012-" A16, "[REDACTED:slack]"},
         {"t=" JWT ";", "t=[REDACTED:jwt];"},
         {"curl -H 'X: Bearer " A16 "." A16 "'", "curl -H 'X: Bearer [REDACTED:bearer]'"},
