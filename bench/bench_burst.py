@@ -3,6 +3,10 @@
 agentobs writes to `agentobs-host run`, which counts what arrived whole; the report tells its losses. OpenTelemetry's
 batch processor has its defaults and hands over to an exporter that only counts, or to its own OTLP exporter, which
 uploads to a server on loopback (counted is what was accepted). `print` writes to a pipe that is read.
+`in no count` is what is missing and in none of the
+report's losses: after it only `clean end`, 0 for no, tells that something may be missing. Without flush() the process
+ends at once, and waits AGENTOBS_EXIT_MS for the host to read what it recorded.
+
 The kill comes right after the last span, or 20 ms after it: what agentobs recorded more than 20 ms before is out.
 """
 
@@ -22,11 +26,14 @@ BURST = 100_001
 KILLED = 1_001
 
 
-def agentobs(mode, count, pause):
+COUNTED = ("dropped_in_sandbox", "refused", "sequence_gaps", "unstored")
+
+
+def agentobs(subject, mode, count, pause):
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         host = [HOST, "run", "-q", "--no-upload", "--store", f"{folder}/store.db", "--report", report, "--"]
-        child = [sys.executable, BENCH / "bursts.py", "agentobs", mode, str(count), str(pause), "-"]
+        child = [sys.executable, BENCH / "bursts.py", subject, mode, str(count), str(pause), "-"]
         subprocess.run([*map(str, host + child)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
         found = json.loads(report.read_text())
     loss = found["loss"]
@@ -34,7 +41,8 @@ def agentobs(mode, count, pause):
         "arrived": found["counts"]["spans"],
         "dropped by the agent": loss["dropped_in_sandbox"],
         "refused by the host": loss["refused"],
-        "gaps": loss["sequence_gaps"],
+        "in no count": max(0, count - found["counts"]["spans"] - sum(loss[name] for name in COUNTED)),
+        "clean end": int(loss["clean_end"]),
     }
 
 
@@ -53,12 +61,14 @@ def printed(mode, count, pause):
     return {"arrived": out.count(b"\n")}
 
 
-COLUMNS = ["arrived", "missing", "dropped by the agent", "refused by the host", "gaps"]
+COLUMNS = ["arrived", "missing", "dropped by the agent", "refused by the host", "in no count", "clean end"]
 
 
 def table_of(title, mode, count, pause, options, address):
     case = (mode, count, pause)
-    tasks = {"agentobs": partial(agentobs, *case), "json.dumps and print": partial(printed, *case)}
+    tasks = {"agentobs": partial(agentobs, "agentobs", *case), "json.dumps and print": partial(printed, *case)}
+    if mode == "burst":
+        tasks["agentobs, flush() at the end"] = partial(agentobs, "agentobs_flush", *case)
     if peers_installed():
         tasks["OpenTelemetry SDK, batch, counting"] = partial(opentelemetry, "opentelemetry", address, *case)
         tasks["OpenTelemetry SDK, batch, OTLP"] = partial(opentelemetry, "opentelemetry_otlp", address, *case)

@@ -30,6 +30,12 @@ def agentobs(path: str) -> tuple[Spans, Callable[[], Any]]:
     return spans, lambda: None
 
 
+def agentobs_flush(path: str) -> tuple[Spans, Callable[[], Any]]:
+    from agentobs import flush
+
+    return agentobs(path)[0], lambda: flush(60)
+
+
 def batched(exporter: Any) -> tuple[Spans, Callable[[], Any]]:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor

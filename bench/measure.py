@@ -23,7 +23,7 @@ from typing import Any
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
-HOST = ROOT / "build" / "agentobs-host"
+HOST = Path(os.environ.get("AGENTOBS_HOST", ROOT / "build" / "agentobs-host"))
 PEERS_PYTHON = ROOT / "build" / "bench" / "venv" / "bin" / "python"
 KEY = "0123456789abcdef0123456789abcdef"
 # What the caller's environment must not lend to the programs that are measured.
@@ -44,6 +44,12 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return env
 
 
+def extension() -> str:
+    """Which build is measured: the beginning of the extension's checksum."""
+    code = "import hashlib, agentobs._agentobs as e; print(hashlib.sha256(open(e.__file__, 'rb').read()).hexdigest()[:12])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment()).stdout.strip()
+
+
 def machine() -> dict[str, Any]:
     model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
@@ -51,6 +57,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "extension": extension(),
         "load": round(os.getloadavg()[0], 1),
     }
 
@@ -234,7 +241,7 @@ def publish(options: argparse.Namespace, benchmark: str, tables: Sequence[Table]
     if options.json:
         print(json.dumps({"benchmark": benchmark, "machine": about, "tables": [table.as_json() for table in tables]}))
         return
-    print("{cpu}, {cores} cores, {system}, Python {python}, load {load}".format(**about))
+    print("{cpu}, {cores} cores, {system}, Python {python}, extension {extension}, load {load}".format(**about))
     if not peers_installed():
         print("peers are not installed: bench/setup_peers.sh installs them")
     for table in tables:

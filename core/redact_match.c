@@ -1,5 +1,7 @@
 #include "core/redact_match.h"
 
+#include "core/redact.h"
+
 #define PEM_LABEL_MAX 64u
 #define PEM_BODY_MIN 16u
 #define JWT_SEGMENT_MIN 10u
@@ -223,7 +225,9 @@ static bool match_url(const struct ao_str *text, size_t at, bool escaped, struct
     }
     if (!colon || sign <= colon + 1)
         return false;
-    *ret_span = (struct ao_redact_span){colon + 1, sign, "url-password"};
+    /* A user that is a secret itself lies before the password and would be passed over: both under one mask. */
+    bool secret_user = ao_redact_needed((struct ao_str){text->ptr + user, colon + 1 - user});
+    *ret_span = (struct ao_redact_span){secret_user ? user : colon + 1, sign, "url-password"};
     return true;
 }
 

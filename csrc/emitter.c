@@ -320,5 +320,7 @@ void ao_emitter_forked(struct ao_emitter *emitter)
     ao_buf_init(&emitter->framed, 2u * AO_RECORD_MAX);
     ao_buf_init(&emitter->merged, AO_RECORD_MAX);
     ao_outfd_close(&emitter->out);
-    atomic_store(&emitter->state, AO_EMITTER_NEW);
+    /* What was ended, or broken, in the parent is not begun again in each child. */
+    if (atomic_load(&emitter->state) != AO_EMITTER_CLOSED)
+        atomic_store(&emitter->state, AO_EMITTER_NEW);
 }

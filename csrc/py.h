@@ -51,6 +51,24 @@ static inline void ao_py_error_restore(struct ao_py_error *error)
 #endif
 }
 
+/* The current exception was raised by the call itself, not by code that ran in it: a call with wrong arguments. */
+static inline bool ao_py_is_wrong_call(void)
+{
+    struct ao_py_error error;
+    if (!PyErr_ExceptionMatches(PyExc_TypeError))
+        return false;
+    ao_py_error_save(&error);
+#if PY_VERSION_HEX >= 0x030c0000
+    PyObject *tb = PyException_GetTraceback(error.exc);
+    bool wrong = tb == NULL;
+    Py_XDECREF(tb);
+#else
+    bool wrong = error.tb == NULL;
+#endif
+    ao_py_error_restore(&error);
+    return wrong;
+}
+
 /* Drops the current exception; a Ctrl-C that arrived in our code is raised again later. */
 static inline void ao_py_swallow(void)
 {

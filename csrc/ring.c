@@ -79,6 +79,7 @@ void ao_ring_clear(struct ao_ring *ring)
 {
     ring->head = 0;
     ring->tail = 0;
+    ring->claimed = 0;
     ring->dropped = 0;
 }
 
@@ -230,10 +231,17 @@ bool ao_ring_link(struct ao_ring *ring, uint64_t start_pos, uint64_t end_pos)
 {
     if (start_pos < ring->tail)
         return false;
+    _Atomic uint64_t *link = &item_at(ring, start_pos)->link;
     uint64_t expected = AO_LINK_NONE;
-    if (!atomic_compare_exchange_strong(&item_at(ring, start_pos)->link, &expected, end_pos + 1))
+    if (start_pos >= ring->claimed) {
+        /* The writer will see it after it has had the lock: no need for the costlier instruction. */
+        if (atomic_load_explicit(link, memory_order_relaxed) != AO_LINK_NONE)
+            return false;
+        atomic_store_explicit(link, end_pos + 1, memory_order_relaxed);
+    } else if (!atomic_compare_exchange_strong(link, &expected, end_pos + 1)) {
         return false;
-    atomic_store(&item_at(ring, end_pos)->link, AO_LINK_SKIP);
+    }
+    atomic_store_explicit(&item_at(ring, end_pos)->link, AO_LINK_SKIP, memory_order_relaxed);
     return true;
 }
 

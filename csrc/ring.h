@@ -43,6 +43,7 @@ struct ao_ring {
     uint64_t reserve; /* bytes kept for records that must not be lost */
     uint64_t head;    /* next position to write; positions only grow */
     uint64_t tail;    /* oldest position not yet sent */
+    uint64_t claimed; /* what lies before this the writer may be sending now */
     uint64_t touched; /* bytes of the block that were written since the last trim */
     uint32_t dropped; /* lost since the last item */
 };

@@ -356,7 +356,9 @@ static int read_call(struct ao_state *state, const struct ao_span_form *form, Py
     Py_ssize_t count = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         enum ao_keyword keyword = ao_keyword_find(state, PyTuple_GET_ITEM(kwnames, i));
-        if (keyword < AO_KW_COUNT && !(keyword == AO_KW_type && form->type) && !(keyword == AO_KW_id && !form->takes_id))
+        bool plain = (keyword == AO_KW_type && form->type) || (keyword == AO_KW_id && !form->takes_id) ||
+                     (keyword == AO_KW_name && call->kw[AO_KW_name]);
+        if (keyword < AO_KW_COUNT && !plain)
             call->kw[keyword] = call->values[i];
         else if (i < 64)
             call->attributes |= UINT64_C(1) << i;

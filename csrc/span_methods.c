@@ -25,7 +25,7 @@ static PyObject *delegate(PyObject *self, const char *name, PyObject *args, PyOb
     }
     Py_XDECREF(all);
     Py_XDECREF(helper);
-    if (result || PyErr_ExceptionMatches(PyExc_TypeError))
+    if (result || (PyErr_Occurred() && ao_py_is_wrong_call()))
         return result;
     ao_py_swallow();
     Py_RETURN_NONE;

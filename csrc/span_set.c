@@ -229,10 +229,9 @@ void ao_span_set_members(struct ao_span *span, struct ao_members *members, PyObj
     Py_ssize_t pos = 0;
     if (!span->recording || mapping == Py_None)
         return;
-    PyObject *dict = PyDict_New();
-    if (!dict || PyDict_Update(dict, mapping) < 0) {
+    PyObject *dict = PyObject_CallOneArg((PyObject *)&PyDict_Type, mapping);
+    if (!dict) {
         ao_py_swallow();
-        Py_XDECREF(dict);
         return;
     }
     Py_BEGIN_CRITICAL_SECTION(span);
@@ -248,7 +247,13 @@ void ao_span_set_json(struct ao_span *span, struct ao_buf *field, PyObject *valu
     if (!span->recording)
         return;
     ao_buf_init(&raw, field->max);
-    if (ao_state_convert(span->state, &raw, value, use) && span->recording) {
+    bool single = field == &span->tags && !PyList_Check(value) && !PyTuple_Check(value) && !PyAnySet_Check(value);
+    if (single) /* tags are a list, also when there is one */
+        ao_buf_add_char(&raw, '[');
+    bool converted = ao_state_convert(span->state, &raw, value, use);
+    if (single)
+        ao_buf_add_char(&raw, ']');
+    if (converted && !raw.err && span->recording) {
         Py_BEGIN_CRITICAL_SECTION(span);
         ao_buf_release(field);
         *field = raw;

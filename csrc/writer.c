@@ -227,6 +227,7 @@ static struct drained drain(struct ao_emitter *e)
     pthread_mutex_lock(&e->lock);
     uint64_t tail = e->ring.tail;
     uint64_t head = e->ring.head;
+    e->ring.claimed = head;
     uint64_t now = e->closing || e->pausing ? 0 : ao_clock_now(e->clock);
     e->urgent = false;
     pthread_mutex_unlock(&e->lock);

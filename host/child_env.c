@@ -3,9 +3,11 @@
 
 #include "host/child_env.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "host/config.h"
 
 enum { AT_TRACEPARENT, AT_TRACESTATE, AT_BAGGAGE, AT_STREAM_KEY };
 
@@ -76,6 +78,25 @@ static bool is_withheld(const char *entry)
     return names_variable(entry, "AGENTOBS_USER_KEY") || names_variable(entry, "AGENTOBS_USER");
 }
 
+/* The sinks' keys: rows of the settings that are secrets. */
+static bool is_key(const char *entry)
+{
+    for (size_t i = 0; i < config_row_count; i++)
+        if (config_rows[i].type == CONFIG_SECRET && names_variable(entry, config_rows[i].name))
+            return true;
+    return false;
+}
+
+const char *child_env_withheld_key(void)
+{
+    for (size_t i = 0; i < config_row_count; i++) {
+        const char *value = config_rows[i].type == CONFIG_SECRET ? getenv(config_rows[i].name) : NULL;
+        if (value && value[0])
+            return config_rows[i].name;
+    }
+    return NULL;
+}
+
 static bool is_ours(const struct child_env *env, const char *entry)
 {
     for (size_t i = 0; i < CHILD_ENV_COUNT; i++)
@@ -96,7 +117,7 @@ static char *make_entry(const char *name, const char *value)
     return text;
 }
 
-char **child_env_list(const struct child_env *env)
+char **child_env_list(const struct child_env *env, bool keep_keys)
 {
     size_t count = 0, at = 0;
     while (environ[count])
@@ -105,7 +126,7 @@ char **child_env_list(const struct child_env *env)
     if (!list)
         return NULL;
     for (size_t i = 0; i < count; i++) {
-        if (is_ours(env, environ[i]) || is_withheld(environ[i]))
+        if (is_ours(env, environ[i]) || is_withheld(environ[i]) || (!keep_keys && is_key(environ[i])))
             continue;
         if (!(list[at++] = ao_strdup(ao_str_from(environ[i]))))
             goto fail;

@@ -9,32 +9,47 @@
 #include "host/commands.h"
 #include "host/console.h"
 #include "host/cost_print.h"
+#include "host/costs.h"
 #include "host/exit_codes.h"
+#include "host/settings.h"
 #include "host/tool_costs.h"
 
 struct costs_options {
-    const char *store;
+    struct settings_options common;
     int by;
     uint64_t since, until;
+    bool explain, reprice;
+    const char *reconcile;
     bool json, csv;
 };
+
+#define COSTS_ROW(member) offsetof(struct costs_options, common) + offsetof(struct settings_options, member)
 
 static const struct option_spec costs_specs[] = {
     {"by", 0, OPTION_CHOICE, offsetof(struct costs_options, by), COST_BY_WORDS, "model", NULL,
      "what to sum up by"},
+    {"explain", 0, OPTION_FLAG, offsetof(struct costs_options, explain), NULL, NULL, NULL,
+     "where the money went: of TRACE, else of the period"},
+    {"reprice", 0, OPTION_FLAG, offsetof(struct costs_options, reprice), NULL, NULL, NULL,
+     "at today's prices, or those of --prices; changes nothing"},
+    {"reconcile", 0, OPTION_TEXT, offsetof(struct costs_options, reconcile), "FILE", NULL, NULL,
+     "compare with what Claude Code or Anthropic counted"},
     {"since", 0, OPTION_TIME, offsetof(struct costs_options, since), "TIME", NULL, NULL,
      "from then on: 2026-11-20, 2026-11-20T12:00Z, or 7d"},
     {"until", 0, OPTION_TIME, offsetof(struct costs_options, until), "TIME", NULL, NULL, "before then"},
     {"json", 0, OPTION_FLAG, offsetof(struct costs_options, json), NULL, NULL, NULL, "a JSON array"},
     {"csv", 0, OPTION_FLAG, offsetof(struct costs_options, csv), NULL, NULL, NULL, "a table for spreadsheets"},
-    OPTIONS_STORE(struct costs_options, store),
+    {"store", 0, OPTION_TEXT, COSTS_ROW(store), "PATH", NULL, "AGENTOBS_STORE", "the store's file"},
+    {"prices", 0, OPTION_TEXT, COSTS_ROW(prices), "FILE", NULL, "AGENTOBS_PRICES", "price table of yours"},
+    {"assume-price", 0, OPTION_LIST, COSTS_ROW(assume_price), "MODEL=OTHER", NULL, NULL, "price MODEL like OTHER"},
 };
 
 const struct options_page costs_page = {
-    .usage = "costs [options]",
+    .usage = "costs [options] [TRACE|last]",
     .about = "Tells what the stored runs cost.",
     .specs = costs_specs,
     .count = AO_ARRAY_LEN(costs_specs),
+    .max_arguments = 1,
     .notes = "Days are UTC. The cost of a tool is an estimate: the tokens that its results\n"
              "added to later prompts, at what those prompts cost.",
 };
@@ -135,21 +150,64 @@ static int print_costs(struct store *store, const struct costs_options *options)
     return code;
 }
 
+static int run_costs(const struct costs_options *options, const struct settings *settings, const char *which)
+{
+    int code;
+    const struct costs_query query = {
+        .since = options->since,
+        .until = options->until,
+        .format = options->json ? COSTS_JSON : options->csv ? COSTS_CSV : COSTS_TABLE,
+        .prices = &settings->prices,
+    };
+    struct store *store = command_open_store(options->common.store, STORE_READ, &code);
+    if (!store)
+        return code;
+    if (options->explain)
+        code = costs_explain(store, &query, which);
+    else if (options->reprice)
+        code = costs_reprice(store, &query);
+    else if (options->reconcile)
+        code = costs_reconcile(store, &query, options->reconcile);
+    else
+        code = print_costs(store, options);
+    store_close(store);
+    return code;
+}
+
+/* What is wrong with the options as a whole; NULL when nothing is. */
+static const char *misuse(const struct costs_options *options, const struct options_rest *rest)
+{
+    if (options->json && options->csv)
+        return "--json and --csv exclude each other";
+    if (options->explain + options->reprice + (options->reconcile != NULL) > 1)
+        return "--explain, --reprice and --reconcile exclude each other";
+    if (rest->count && !options->explain)
+        return "a TRACE goes with --explain";
+    return NULL;
+}
+
 int cmd_costs(int argc, char **argv)
 {
     struct costs_options options;
     struct options_rest rest;
-    int code;
+    struct settings settings;
+    char *error = NULL;
+    int code = AO_EXIT_USAGE;
+    memset(&options, 0, sizeof(options));
     if (!options_start(&costs_page, argc, argv, &options, &rest, &code))
         return code;
-    if (options.json && options.csv) {
-        console_say("--json and --csv exclude each other (agentobs-host costs --help)");
-        return AO_EXIT_USAGE;
+    const char *wrong = misuse(&options, &rest);
+    if (wrong) {
+        console_say("%s (agentobs-host costs --help)", wrong);
+        code = AO_EXIT_USAGE;
+    } else if (settings_init(&settings, &options.common, &error)) {
+        console_say_text(error ? error : "out of memory");
+        ao_free(error);
+        code = AO_EXIT_USAGE;
+    } else {
+        code = run_costs(&options, &settings, rest.count ? rest.args[0] : NULL);
+        settings_release(&settings);
     }
-    struct store *store = command_open_store(options.store, STORE_READ, &code);
-    if (!store)
-        return code;
-    code = print_costs(store, &options);
-    store_close(store);
+    options_release(&costs_page, &options);
     return code;
 }

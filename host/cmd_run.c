@@ -23,6 +23,7 @@ struct run_options {
     uint64_t timeout;
     uint64_t kill_after;
     uint64_t linger;
+    bool keep_keys;
     struct descriptors inherited; /* no option */
 };
 
@@ -32,6 +33,8 @@ static const struct option_spec run_specs[] = {
      "SIGKILL so long after SIGTERM"},
     {"linger", 0, OPTION_DURATION, offsetof(struct run_options, linger), "TIME", "5s", NULL,
      "wait for output after exit"},
+    {"keep-keys", 0, OPTION_FLAG, offsetof(struct run_options, keep_keys), NULL, NULL, NULL,
+     "let the agent have the sinks' keys"},
     SETTINGS_OPTIONS(struct run_options),
     SETTINGS_GROUPS(struct run_options),
 };
@@ -71,14 +74,15 @@ static const char *base_name(const char *path)
 }
 
 /* *ret_error: why not (ao_free; NULL when memory was short). */
-static int start_child(struct child *child, const struct recording *recording, char **args, char **ret_error)
+static int start_child(struct child *child, const struct recording *recording, char **args, bool keep_keys,
+                       char **ret_error)
 {
     struct recording_context context = recording_context(recording);
     struct child_env env;
     bool exec_failed = false;
     char **list = NULL;
     if (child_env_init(&env, &context) == AO_OK) {
-        list = child_env_list(&env);
+        list = child_env_list(&env, keep_keys);
         child_env_release(&env);
     }
     int failure = list ? child_start(child, args, list, &exec_failed) : ENOMEM;
@@ -180,11 +184,14 @@ static int start_and_record(struct recording *recording, const struct run_option
         recording_abandon(recording, clock_now(), AO_EXIT_BUDGET, NULL);
         return AO_EXIT_BUDGET;
     }
+    const char *key = options->keep_keys ? NULL : child_env_withheld_key();
+    if (key && !options->common.quiet)
+        console_say("%s stays on the host: the agent does not get it (--keep-keys)", key);
     int signals = -1, failure = run_loop_take_signals(&signals), code = AO_EXIT_SELF;
     if (failure)
         error = text_format("cannot watch for signals: %s", strerror(failure));
     else
-        code = start_child(&child, recording, args, &error);
+        code = start_child(&child, recording, args, options->keep_keys, &error);
     if (code == AO_EXIT_OK) {
         code = record_child(recording, &child, signals, options);
     } else {

@@ -1,11 +1,14 @@
 /* agentobs-host show: one run as a tree, or all of it as JSON. */
 #include <stdio.h>
 
+#include "core/mem.h"
 #include "host/command_store.h"
 #include "host/commands.h"
 #include "host/console.h"
+#include "host/cost_story_print.h"
 #include "host/exit_codes.h"
 #include "host/json_out.h"
+#include "host/price_user.h"
 #include "host/tree.h"
 
 struct show_options {
@@ -17,7 +20,7 @@ struct show_options {
 static const struct option_spec show_specs[] = {
     {"all", 'a', OPTION_FLAG, offsetof(struct show_options, all), NULL, NULL, NULL, "every span, however many"},
     {"json", 0, OPTION_FLAG, offsetof(struct show_options, json), NULL, NULL, NULL,
-     "one JSON object: run, spans, events, costs, report"},
+     "one JSON object: run, spans, events, costs, report, explanation"},
     OPTIONS_STORE(struct show_options, store),
 };
 
@@ -79,6 +82,33 @@ static int write_lists(struct store *store, const struct run *run, struct writin
     return err;
 }
 
+/* Where the money went: a member of the object, or (w NULL) some lines. Not having it is no reason to show nothing. */
+static int show_story(struct store *store, const struct run *run, struct ao_jw *w)
+{
+    struct ao_price_table prices;
+    struct cost_story story;
+    char *error = NULL;
+    int err = price_table_standard(&prices, &error);
+    if (err) {
+        if (error)
+            console_say_text(error);
+        ao_free(error);
+        return AO_OK;
+    }
+    const struct story_scope scope = {.trace_id = &run->trace_id, .prices = &prices};
+    err = cost_story_make(store, &scope, &story);
+    if (!err && w) {
+        ao_jw_key(w, AO_STR("explanation"));
+        cost_story_write(w, &story);
+    } else if (!err) {
+        cost_story_print_short(&story);
+    }
+    if (!err)
+        cost_story_release(&story);
+    ao_price_table_release(&prices);
+    return err;
+}
+
 static int show_json(struct store *store, const struct run *run)
 {
     struct writing out = {.err = AO_OK};
@@ -89,6 +119,8 @@ static int show_json(struct store *store, const struct run *run)
     json_out_run(&out.w, run);
     int err = write_lists(store, run, &out);
     json_out_raw(&out.w, "report", run->report);
+    if (!err)
+        err = show_story(store, run, &out.w);
     ao_jw_object_end(&out.w);
     ao_buf_add_char(&out.buf, '\n');
     if (!err && !out.err)
@@ -112,7 +144,8 @@ static int show(struct store *store, const struct show_options *options, const c
     int code = AO_EXIT_OK;
     if (options->json)
         code = show_json(store, &run);
-    else if ((err = tree_print(store, &run, stdout, options->all ? 0 : TREE_LINES_DEFAULT)))
+    else if ((err = tree_print(store, &run, stdout, options->all ? 0 : TREE_LINES_DEFAULT)) ||
+             (err = show_story(store, &run, NULL)))
         code = command_store_failed(store, err);
     run_release(&run);
     return code;

@@ -171,6 +171,33 @@ void json_out_event(struct ao_jw *w, const struct span_event *event)
     ao_jw_object_end(w);
 }
 
+/* How the request was served, as far as that was told, and which rules of the table made its price. */
+static void key_served(struct ao_jw *w, const struct cost_item *item)
+{
+    static const char *const speeds[] = {NULL, "standard", "fast"};
+    static const char *const geos[] = {NULL, "other", "us"};
+    static const char *const tiers[] = {NULL, "standard", "priority", "batch"};
+    static const struct {
+        unsigned rule;
+        const char *name;
+    } rules[] = {{AO_COST_FAST, "fast"},         {AO_COST_LONG, "long_prompt"}, {AO_COST_GEO, "inference_geo"},
+                 {AO_COST_REGIONAL, "regional"}, {AO_COST_BATCH, "batch"},      {AO_COST_ASSUMED, "assumed"}};
+    json_out_text(w, "priced_as", item->priced_as ? item->priced_as : item->price_row ? item->model : NULL);
+    json_out_text(w, "speed", speeds[item->speed]);
+    json_out_text(w, "inference_geo", geos[item->geo]);
+    json_out_text(w, "service_tier", tiers[item->tier]);
+    ao_jw_key(w, AO_STR("rules"));
+    if (!item->served_known) {
+        ao_jw_null(w);
+        return;
+    }
+    ao_jw_array_begin(w);
+    for (size_t i = 0; i < AO_ARRAY_LEN(rules); i++)
+        if (item->rules & rules[i].rule)
+            ao_jw_str(w, ao_str_from(rules[i].name));
+    ao_jw_array_end(w);
+}
+
 void json_out_cost(struct ao_jw *w, const struct cost_item *item)
 {
     bool known = item->cost_pusd != AO_COST_UNKNOWN;
@@ -204,6 +231,7 @@ void json_out_cost(struct ao_jw *w, const struct cost_item *item)
         json_out_usd(w, "cache_write_1h_usd", known ? item->cache_write_1h_pusd : AO_COST_UNKNOWN);
         json_out_usd(w, "web_search_usd", known ? item->web_search_pusd : AO_COST_UNKNOWN);
         key_usage(w, &item->usage);
+        key_served(w, item);
     }
     ao_jw_object_end(w);
 }

@@ -152,7 +152,7 @@ void recording_finish(struct recording *r, const struct recording_end *end)
     (void)assembly_finish(r->assembly, &assembly_end);
     bill_sandbox(r, r->run.end);
     r->run.trace_id = assembly_trace_id(r->assembly);
-    r->run.cost_pusd = report_total_pusd(assembly_bill(r->assembly), r->has_e2b ? &r->e2b : NULL);
+    r->run.cost_pusd = report_run_pusd(r->assembly, r->has_e2b ? &r->e2b : NULL);
     ao_free(r->run.stream_key);
     r->run.stream_key = NULL;
     r->finished = true;

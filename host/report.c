@@ -62,6 +62,20 @@ int64_t report_total_pusd(const struct ao_bill *bill, const struct e2b_bill *e2b
     return bill->cost.total + sandbox;
 }
 
+int64_t report_claude_pusd(const struct assembly *assembly)
+{
+    bool told = assembly_counts(assembly)->records > 0;
+    return told ? report_total_pusd(assembly_bill(assembly), NULL) : AO_COST_UNKNOWN;
+}
+
+int64_t report_run_pusd(const struct assembly *assembly, const struct e2b_bill *e2b)
+{
+    bool unmeasured = assembly_sandbox(assembly)->sandbox_id && !e2b;
+    if (unmeasured || report_claude_pusd(assembly) == AO_COST_UNKNOWN)
+        return AO_COST_UNKNOWN;
+    return report_total_pusd(assembly_bill(assembly), e2b);
+}
+
 static void key_thousandths(struct ao_jw *w, const char *key, uint64_t ns)
 {
     char digits[AO_USD_TEXT];
@@ -93,10 +107,10 @@ static void add_cost(struct ao_jw *w, const struct report *report)
     const struct ao_bill *bill = assembly_bill(report->assembly);
     ao_jw_key(w, AO_STR("cost"));
     ao_jw_object_begin(w);
-    key_usd(w, "total_usd", report_total_pusd(bill, report->e2b));
+    key_usd(w, "total_usd", report_run_pusd(report->assembly, report->e2b));
     ao_jw_key(w, AO_STR("claude"));
     ao_jw_object_begin(w);
-    key_usd(w, "total_usd", bill->known ? bill->cost.total : AO_COST_UNKNOWN);
+    key_usd(w, "total_usd", report_claude_pusd(report->assembly));
     key_usd(w, "reported_usd", bill->has_reported ? bill->reported_pusd : AO_COST_UNKNOWN);
     add_by_model(w, bill);
     ao_jw_object_end(w);

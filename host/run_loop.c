@@ -31,6 +31,7 @@ struct loop {
     int signals;
     uint64_t start, exited_at, term_at;
     bool killed;
+    bool pipe_told;     /* the child was told that nobody reads its text any more */
     bool last_call;     /* the linger is over: what lies in the pipes now is read, and no more */
     size_t out_left, err_left;
 };
@@ -187,6 +188,15 @@ static void read_child(struct loop *l, uint64_t now)
         (void)read_once(l, true, now);
 }
 
+/* Whoever read our stdout is gone: the agent gets the signal that it would have got from the kernel without us. */
+static void tell_closed(struct loop *l)
+{
+    if (!l->out.closed || l->pipe_told || l->out.failure != EPIPE)
+        return;
+    l->pipe_told = true;
+    child_signal(l->child, SIGPIPE);
+}
+
 static void write_out(struct loop *l)
 {
     struct ao_buf *output = recording_output(l->recording), *notices = recording_notices(l->recording);
@@ -196,6 +206,7 @@ static void write_out(struct loop *l)
         progress_erase(&l->err);
     output_write(&l->err, &l->err.pending);
     output_write(&l->out, output);
+    tell_closed(l);
 }
 
 static unsigned add_fd(struct curl_waitfd *fds, unsigned count, int fd, short events)

@@ -171,6 +171,8 @@ struct conversation {
     struct cost_groups *groups;
     struct carried *carried;
     size_t carried_count;
+    context_growth_fn *fn;
+    void *user;
 };
 
 static const char *tool_name(const struct tree_node *tool)
@@ -228,6 +230,20 @@ static int bill_carried(struct conversation *c, const struct step *request)
     return AO_OK;
 }
 
+/* The tools of steps[from..to) ended before the request. */
+static void tell_growth(const struct conversation *c, const struct step *steps, size_t from, size_t to,
+                        const struct step *last, const struct step *request, uint64_t added)
+{
+    struct context_growth growth = {.request = request->node, .before = last->prompt, .after = request->prompt, .added = added};
+    for (size_t i = from; i < to; i++)
+        if (steps[i].tool && (!growth.tool || steps[i].node->output_bytes > growth.tool->output_bytes))
+            growth.tool = steps[i].node;
+    if (growth.tool && growth.tool->output_bytes < added / 2) /* a token is a byte at the least */
+        growth.tool = NULL;
+    if (added && c->fn)
+        c->fn(c->user, &growth);
+}
+
 static int add_conversation(struct conversation *c, const struct step *steps, size_t count)
 {
     const char *model = main_model(steps, count);
@@ -242,8 +258,11 @@ static int add_conversation(struct conversation *c, const struct step *steps, si
             c->carried_count = 0;
         int err = bill_carried(c, step);
         uint64_t before = last ? last->prompt + last->output : UINT64_MAX;
+        uint64_t added = step->prompt > before ? step->prompt - before : 0;
+        if (last)
+            tell_growth(c, steps, from, i, last, step, added);
         if (!err)
-            err = share(c, steps, from, i, step->prompt > before ? step->prompt - before : 0, step);
+            err = share(c, steps, from, i, added, step);
         if (err)
             return err;
         last = step;
@@ -268,10 +287,10 @@ static int count_calls(struct cost_groups *groups, const struct step *steps, siz
     return AO_OK;
 }
 
-static int add_steps(struct cost_groups *groups, const struct step *steps, size_t count)
+static int add_steps(struct conversation c, const struct step *steps, size_t count)
 {
-    struct conversation c = {.groups = groups, .carried = ao_calloc(count + 1, sizeof(*c.carried))};
-    int err = c.carried ? count_calls(groups, steps, count) : AO_ERR_NOMEM;
+    c.carried = ao_calloc(count + 1, sizeof(*c.carried));
+    int err = c.carried ? count_calls(c.groups, steps, count) : AO_ERR_NOMEM;
     for (size_t from = 0, to; from < count && !err; from = to) {
         for (to = from; to < count && steps[to].context == steps[from].context; to++)
             ;
@@ -281,25 +300,33 @@ static int add_steps(struct cost_groups *groups, const struct step *steps, size_
     return err;
 }
 
-int tool_costs_add(struct cost_groups *groups, struct store *store, const struct ao_trace_id *trace_id)
+int tool_costs_walk(struct cost_groups *groups, struct store *store, const struct ao_trace_id *trace_id,
+                    const struct tree *tree, context_growth_fn *fn, void *user)
 {
     struct billed_list billed = {.items = NULL};
-    struct tree tree;
     struct step *steps = NULL;
-    int err = tree_load(&tree, store, trace_id);
-    if (!err)
-        err = store_each_cost(store, trace_id, 0, 0, take_cost, &billed);
+    int err = store_each_cost(store, trace_id, 0, 0, take_cost, &billed);
     if (!err)
         err = billed.err;
-    if (!err && !(steps = ao_calloc((size_t)tree.count + 1, sizeof(*steps))))
+    if (!err && !(steps = ao_calloc((size_t)tree->count + 1, sizeof(*steps))))
         err = AO_ERR_NOMEM;
     if (!err) {
         if (billed.count > 1)
             qsort(billed.items, billed.count, sizeof(billed.items[0]), compare_billed);
-        err = add_steps(groups, steps, make_steps(&tree, &billed, steps));
+        err = add_steps((struct conversation){.groups = groups, .fn = fn, .user = user}, steps,
+                        make_steps(tree, &billed, steps));
     }
     ao_free(steps);
     ao_free(billed.items);
+    return err;
+}
+
+int tool_costs_add(struct cost_groups *groups, struct store *store, const struct ao_trace_id *trace_id)
+{
+    struct tree tree;
+    int err = tree_load(&tree, store, trace_id);
+    if (!err)
+        err = tool_costs_walk(groups, store, trace_id, &tree, NULL, NULL);
     tree_release(&tree);
     return err;
 }

@@ -18,8 +18,23 @@
 #define AO_HOST_TOOL_COSTS_H
 
 #include "host/cost_groups.h"
+#include "host/tree_model.h"
 
 /* Adds the tools of one trace to the groups, by name. AO_ERR_NOMEM or the store's error. */
 int tool_costs_add(struct cost_groups *groups, struct store *store, const struct ao_trace_id *trace_id);
+
+/* From one request of a conversation to the next: tokens that neither its prompt nor its answer explain. */
+struct context_growth {
+    const struct tree_node *request; /* the one whose prompt grew */
+    /* Of those that ended in between the one with the longest result; NULL: none, or even that is too short to be it. */
+    const struct tree_node *tool;
+    uint64_t before, after;          /* prompts */
+    uint64_t added;
+};
+
+typedef void context_growth_fn(void *user, const struct context_growth *growth);
+/* The same over a tree that is loaded, and every growth; fn may be NULL. */
+int tool_costs_walk(struct cost_groups *groups, struct store *store, const struct ao_trace_id *trace_id,
+                    const struct tree *tree, context_growth_fn *fn, void *user);
 
 #endif

@@ -45,7 +45,7 @@ struct export_row {
     struct ao_usage usage; /* with speed, geography and tier where they were told */
     enum prompt_length length; /* LENGTH_SHORT where it was not told */
     bool has_cost;
-    struct ao_cost cost; /* charged; a lump is input cost. A credit makes it negative. */
+    struct ao_cost cost; /* total: charged, negative for a credit; parts: at list price, a lump as input */
     bool has_parts;   /* the cost is told by token class */
     int64_t discount; /* list price less what was charged, pUSD */
     int64_t slack;    /* what rounding of the export may hide, pUSD */

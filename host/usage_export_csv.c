@@ -109,7 +109,7 @@ static int take_line(struct export_reader *r, struct csv *csv)
 static struct ao_str cell_at(const struct csv *csv, size_t index)
 {
     size_t begin = index ? csv->ends[index - 1] : 0;
-    if (index >= csv->cells)
+    if (index >= csv->cells || csv->text.len == 0)
         return AO_STR_NONE;
     return (struct ao_str){csv->text.data + begin, csv->ends[index] - begin};
 }
@@ -194,7 +194,8 @@ static void take_cost(struct export_reader *r, const struct csv *csv, uint64_t d
     row->has_cost = true;
     row->discount = price - pusd;
     row->slack = slack > list_slack ? slack : list_slack;
-    export_put_class(row, cell(csv, COL_TOKEN_TYPE), pusd);
+    export_put_class(row, cell(csv, COL_TOKEN_TYPE), price);
+    row->cost.total = pusd;
 }
 
 static void find_columns(struct csv *csv)

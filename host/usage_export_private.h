@@ -8,7 +8,7 @@
 #include "host/usage_export.h"
 
 #define EXPORT_ROWS_MAX 1000000u
-#define EXPORT_SESSIONS_MAX 65536u
+#define EXPORT_SESSIONS_MAX 4096u /* as many as the ledger keeps apart */
 
 struct export_reader {
     const char *name;

@@ -19,3 +19,4 @@ lock build.in -o build.txt
 lock demo.in -o demo.txt -c build.txt
 lock template.in -o template.txt -c demo.txt
 lock test.in -o test.txt -c demo.txt -c template.txt
+lock bench.in -o bench.txt

@@ -413,6 +413,31 @@ def test_wrong_calls_raise_type_errors_only():
     )
 
 
+def test_values_never_raise_and_names_are_free():
+    run = run_agent(
+        """
+        import agentobs
+        with agentobs.start_span("s", name="bob", id=1, span="x", self="y") as span:
+            span.usage(5); span.usage("x"); span.usage(object()); span.usage(input_tokens="many", output_tokens=-1)
+            span.add_event(None, 5, "never"); span.event("e", name="n", span="s")
+            span.set_status(5); span.set_status("bad"); span.first_token("x"); span.record_exception("not one")
+            span.set_attributes(5); span.set_attributes([("k", 1)]); span.log(tags=5, metrics=6, metadata=7, error=8)
+            agentobs.event("f", name="n")
+            agentobs.session(None); agentobs.user(5); agentobs.tenant(6, x=7)
+            try:
+                span.event()
+            except TypeError:
+                print("wrong call")
+        """
+    )
+    span = run.span("s")
+    assert run.text == b"wrong call\n"
+    assert {k: span.attributes[k] for k in ("name", "id", "span", "self", "k")} == {
+        "name": "bob", "id": 1, "span": "x", "self": "y", "k": 1}  # fmt: skip
+    assert [e["attributes"]["name"] for e in span.events if e["name"] in "ef"] == ["n", "n"]
+    assert (span.status, span.error_message) == ("error", "8")
+
+
 @pytest.mark.parametrize("way", ["with", "async with", "traced"])
 def test_ways_to_use_a_span(way):
     code = {
@@ -447,3 +472,21 @@ def test_a_span_as_decorator():
     assert 2 <= len(jobs) <= 3 and 1 <= len([s for s in run.spans.values() if s.name == "async job"]) <= 2
     for span in jobs:
         assert (span.input, span.attributes, span.metadata, span.type) == ([1], {"team": "t"}, {"m": 1}, "llm")
+
+
+def test_records_may_go_to_another_descriptor():
+    read_end, write_end = os.pipe()
+    code = "import agentobs\nprint('text')\nwith agentobs.start_span('a'): pass"
+    with os.fdopen(read_end, "rb") as stream:
+        run = run_agent(code, env={"AGENTOBS_FD": str(write_end)}, pass_fds=[write_end])
+        os.close(write_end)
+        assert (run.text, run.records) == (b"text\n", [])
+        assert [r["kind"] for r in read(stream.read()).records] == ["hello", "span", "bye"]
+
+
+def test_records_and_text_in_a_file(tmp_path):
+    code = "import agentobs, sys\nprint('text', flush=True)\nwith agentobs.start_span('a'): pass"
+    with open(tmp_path / "out", "wb") as out:
+        subprocess.run([sys.executable, "-c", code], env=environment(), stdout=out, check=True)
+    reader = read((tmp_path / "out").read_bytes())
+    assert bytes(reader.text) == b"text\n" and len(reader.records) == 3

@@ -49,22 +49,17 @@ def test_text_without_newlines_with_escapes_and_binary():
 
 
 def test_prints_of_many_threads():
-    run = same_text("""
+    run = run_agent(BUSY + textwrap.dedent("""
         def chatter(n):
             for i in range(200):
-                sys.stdout.write("%d" % (n % 10) * 50 + "\\n")
+                sys.stdout.write(f"{n} {i} " + "x" * (i % 60) + "\\n")
         threads = [threading.Thread(target=chatter, args=(n,)) for n in range(8)]
-        before = sys.stdout.write
-        lock = threading.Lock()
-        class Locked:
-            def write(self, text):
-                with lock: return before(text)
-            def flush(self): pass
-        plain, sys.stdout = sys.stdout, Locked()
-        for t in threads: t.start(); t.join()
-        sys.stdout = plain
-    """)
-    assert run.text.count(b"\n") == 1600
+        for t in threads: t.start()
+        for t in threads: t.join()
+        stop.set(); thread.join()
+    """), sample=20)  # fmt: skip
+    expected = sorted(f"{n} {i} " + "x" * (i % 60) for n in range(8) for i in range(200))
+    assert sorted(run.text.decode().splitlines()) == expected
 
 
 def test_child_processes_that_write_to_the_same_pipe():
@@ -272,6 +267,21 @@ def test_a_fork_with_nothing_but_us_is_no_fork_with_threads():
     """
     run = run_agent(code, flags=("-W", "error"))
     assert len(run.kind("hello")) == 21 and len(run.spans) == 40
+
+
+def test_a_child_does_not_begin_what_its_parent_ended():
+    run = run_agent("""
+        import agentobs, os
+        with agentobs.start_span("a"): pass
+        agentobs.shutdown()
+        pid = os.fork()
+        if pid == 0:
+            with agentobs.start_span("b"): pass
+            agentobs.flush()
+            os._exit(0)
+        os.waitpid(pid, 0)
+    """)
+    assert [r["kind"] for r in run.records] == ["hello", "span", "bye"]
 
 
 def test_fork_in_a_thread_and_many_forks_under_load():

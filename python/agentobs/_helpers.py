@@ -82,7 +82,7 @@ def add_event(span, name, attributes=None, timestamp=None):
     _event(span, name, attributes, timestamp)
 
 
-def event(span, name, **attributes):
+def event(span, name, /, **attributes):
     _event(span, name, attributes, None)
 
 
@@ -336,7 +336,7 @@ def tenant(id=None, **attributes):
 # ---- functions of the package ----
 
 
-def trace_event(name, **attributes):
+def trace_event(name, /, **attributes):
     """Records a moment: in the current span, or in the trace when there is none."""
     span = _agentobs.current_span()
     if not span._shared:

@@ -46,7 +46,7 @@ static char **list_for(const struct recording_context *context)
 {
     struct child_env env;
     assert_int_equal(child_env_init(&env, context), AO_OK);
-    char **list = child_env_list(&env);
+    char **list = child_env_list(&env, false);
     child_env_release(&env);
     child_env_release(&env);
     assert_non_null(list);
@@ -143,7 +143,7 @@ static void without_memory_there_is_no_list(void **state)
         char **list = NULL;
         int err = child_env_init(&env, &context);
         if (!err) {
-            list = child_env_list(&env);
+            list = child_env_list(&env, false);
             child_env_release(&env);
         }
         bool failed = torture_end(&t);

@@ -73,6 +73,7 @@ static void known_forms_are_masked(void **state)
         {"Authorization: Basic dXNlcjpwYXNzd29yZA==\r\nHost: x", "Authorization: Basic [REDACTED:authorization]\r\nHost: x"},
         {"authorization: bearer sk-" "ant-" A32, "authorization: bearer [REDACTED:anthropic]"},
         {"postgres://app:s3cr3t@db.local:5432/x?sslmode=require", "postgres://app:[REDACTED:url-password]@db.local:5432/x?sslmode=require"},
+        {"https://sk-" "ant-" A32 ":x@h/", "https://[REDACTED:url-password]@h/"},
         {"redis://:hunter2@h/0 and mongodb+srv://u:p%40ss@a,b/c",
          "redis://:[REDACTED:url-password]@h/0 and mongodb+srv://u:[REDACTED:url-password]@a,b/c"},
     };

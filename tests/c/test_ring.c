@@ -140,6 +140,10 @@ static void test_an_end_joins_a_start_that_is_still_there(void **state)
     assert_true(ao_ring_item(&ring, &end, ring.head)->link == AO_LINK_SKIP);
 
     uint64_t taken = put(&ring, event(2, 1), false, AO_OK);
+    ring.claimed = ring.head; /* as the writer does before it takes */
+    uint64_t later = put(&ring, event(4, 1), false, AO_OK);
+    assert_true(ao_ring_link(&ring, taken, later));
+    atomic_store(&ao_ring_item(&ring, &taken, ring.head)->link, AO_LINK_NONE);
     atomic_store(&ao_ring_item(&ring, &taken, ring.head)->link, AO_LINK_TAKEN);
     assert_false(ao_ring_link(&ring, taken, end));
     assert_false(ao_ring_withdraw(&ring, taken));
