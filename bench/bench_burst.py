@@ -34,7 +34,8 @@ def agentobs(subject, mode, count, pause):
         report = Path(folder) / "report.json"
         host = [HOST, "run", "-q", "--no-upload", "--store", f"{folder}/store.db", "--report", report, "--"]
         child = [sys.executable, BENCH / "bursts.py", subject, mode, str(count), str(pause), "-"]
-        subprocess.run([*map(str, host + child)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([*map(str, host + child)], check=False, env=environment(), **silent)
         found = json.loads(report.read_text())
     loss = found["loss"]
     return {
@@ -51,13 +52,13 @@ def opentelemetry(subject, address, mode, count, pause):
         path = Path(folder) / "count"
         child = [python_of(True), BENCH / "bursts.py", subject, mode, str(count), str(pause), path]
         env = environment({"BENCH_BACKEND": address})
-        subprocess.run([*map(str, child)], stderr=subprocess.DEVNULL, env=env)
+        subprocess.run([*map(str, child)], check=False, stderr=subprocess.DEVNULL, env=env)
         return {"arrived": sum(map(int, path.read_text().split()))}
 
 
 def printed(mode, count, pause):
     child = [sys.executable, BENCH / "bursts.py", "json_print", mode, str(count), str(pause), "-"]
-    out = subprocess.run([*map(str, child)], stdout=subprocess.PIPE, env=environment()).stdout
+    out = subprocess.run([*map(str, child)], check=False, stdout=subprocess.PIPE, env=environment()).stdout
     return {"arrived": out.count(b"\n")}
 
 
@@ -88,7 +89,8 @@ def main():
         (f"{KILLED:,} spans, 20 ms, SIGKILL", "kill", KILLED, 20),
     )
     with backend() as address:
-        publish(options, "burst", [table_of(*case, options, address) for case in cases if re.search(options.only, case[0])])
+        wanted = [case for case in cases if re.search(options.only, case[0])]
+        publish(options, "burst", [table_of(*case, options, address) for case in wanted])
 
 
 if __name__ == "__main__":

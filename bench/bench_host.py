@@ -2,8 +2,8 @@
 
 The stream is made by agentobs itself: spans with five attributes and a line of the agent's own text now and then. It is
 read into a new store each time, with nothing uploaded. The agent is the demo agent with its recorded session at the
-recorded speed, once by hand and once under `agentobs-host run`, in turn: `overhead` is the difference within one pair. On a
-busy machine it drowns; what a command that does nothing costs more under the host is what it is mostly made of.
+recorded speed, once by hand and once under `agentobs-host run`, in turn: `overhead` is the difference within one pair.
+On a busy machine it drowns; what a command that does nothing costs more under the host is what it is mostly made of.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from measure import BENCH, HOST, KEY, ROOT, Table, arguments, environment, publish
+from measure import HOST, KEY, ROOT, Table, arguments, environment, publish
 
 MAKE = """
 import sys
 from agentobs import flush, start_span
 for i in range(int(sys.argv[1])):
-    with start_span("step", step=i, model_name="claude-sonnet-4-5", path="/srv/orders/2025-11.csv", ratio=0.25, cached=True):
+    with start_span("step", step=i, model_name="claude-sonnet-4-5", path="/srv/2025-11.csv", ratio=0.25, cached=True):
         pass
     if i % 100 == 0:
         print("row", i, "of the table was read, checked and written back")
@@ -73,7 +73,7 @@ def reading(options, folder):
     figures["MB/s (cpu)"] = [size / one / 1e6 for one in cpu]
     table.add("into a new store", **figures)
     if found["loss"]["refused"]:
-        table.note(f"{found['loss']['refused']} of {records} records were refused: reading them cost less than keeping them")
+        table.note(f"{found['loss']['refused']} of {records} records were refused, which costs less than keeping them")
     return table
 
 
@@ -88,15 +88,15 @@ def overhead(options, folder):
     table = Table("The demo agent from start to end: s", ["wall", "cpu"], "by hand", "wall")
     for name, runs in (("by hand", by_hand), ("under agentobs-host", under)):
         table.add(name, wall=[run[0] for run in runs], cpu=[run[1] for run in runs])
+    length = statistics.median(run[0] for run in by_hand)
     for column, index in (("wall", 0), ("cpu", 1)):
-        wholes = statistics.median(run[0] for run in by_hand)
-        percent = sorted(100 * (with_it[index] - without[index]) / wholes for with_it, without in zip(under, by_hand))
+        percent = sorted(100 * (with_it[index] - without[index]) / length for with_it, without in zip(under, by_hand))
         table.note(
             f"overhead in {column} time, as a part of the run's length: median {statistics.median(percent):+.2f} %, "
             f"from {percent[0]:+.2f} to {percent[-1]:+.2f} % in {len(percent)} pairs"
         )
     spread = max(run[0] for run in by_hand) - min(run[0] for run in by_hand)
-    table.note(f"by hand alone the length varied by {100 * spread / wholes:.2f} %: less than that is not to be seen here")
+    table.note(f"by hand alone the length varied by {100 * spread / length:.2f} %: less than that is not to be seen here")
     return table
 
 

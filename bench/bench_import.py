@@ -10,7 +10,18 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from measure import DISABLED, RECORDING, Table, arguments, environment, in_turn, peers_installed, publish, python_of, run_child
+from measure import (
+    DISABLED,
+    RECORDING,
+    Table,
+    arguments,
+    environment,
+    in_turn,
+    peers_installed,
+    publish,
+    python_of,
+    run_child,
+)
 
 BASE = "import agentobs"
 CHILD = """

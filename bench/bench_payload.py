@@ -10,7 +10,19 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from measure import BENCH, DISABLED, RECORDING, Table, arguments, environment, in_turn, peers_installed, publish, python_of, run_child
+from measure import (
+    BENCH,
+    DISABLED,
+    RECORDING,
+    Table,
+    arguments,
+    environment,
+    in_turn,
+    peers_installed,
+    publish,
+    python_of,
+    run_child,
+)
 
 KINDS = {
     "letters": "one letter again and again",

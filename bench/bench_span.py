@@ -11,8 +11,19 @@ import re
 from functools import partial
 
 from measure import (
-    BENCH, DISABLED, RECORDING, UNSAMPLED, Table, arguments, backend, environment, in_turn, peers_installed, publish,
-    python_of, run_child,
+    BENCH,
+    DISABLED,
+    RECORDING,
+    UNSAMPLED,
+    Table,
+    arguments,
+    backend,
+    environment,
+    in_turn,
+    peers_installed,
+    publish,
+    python_of,
+    run_child,
 )  # fmt: skip
 
 BASE = "agentobs"

@@ -10,7 +10,19 @@ import shutil
 import subprocess
 from functools import partial
 
-from measure import BENCH, DISABLED, RECORDING, Table, arguments, environment, in_turn, peers_installed, publish, python_of, run_child
+from measure import (
+    BENCH,
+    DISABLED,
+    RECORDING,
+    Table,
+    arguments,
+    environment,
+    in_turn,
+    peers_installed,
+    publish,
+    python_of,
+    run_child,
+)
 
 THREADS = (1, 2, 4, 8)
 SPANS = 40000
@@ -20,7 +32,7 @@ FREE_THREADED = ("python3.14t", "python3.13t")
 def free_threaded():
     for name in FREE_THREADED:
         path = shutil.which(name)
-        if path and subprocess.run([path, "-c", "import agentobs"], capture_output=True).returncode == 0:
+        if path and subprocess.run([path, "-c", "import agentobs"], check=False, capture_output=True).returncode == 0:
             return path
     return None
 

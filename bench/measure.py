@@ -8,6 +8,7 @@ times, and ratios that hold.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -46,8 +47,9 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def extension() -> str:
     """Which build is measured: the beginning of the extension's checksum."""
-    code = "import hashlib, agentobs._agentobs as e; print(hashlib.sha256(open(e.__file__, 'rb').read()).hexdigest()[:12])"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment()).stdout.strip()
+    code = "import agentobs._agentobs as extension; print(extension.__file__)"
+    path = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment())
+    return hashlib.sha256(Path(path.stdout.strip()).read_bytes()).hexdigest()[:12]
 
 
 def machine() -> dict[str, Any]:

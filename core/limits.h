@@ -30,7 +30,7 @@
 #define AO_SLUG_MAX 8192u                   /* an exported Braintrust span, base64 */
 
 /* The host's picture of one run */
-#define AO_OPEN_SPANS_MAX 65536u
+#define AO_SPANS_MAX 262144u                /* spans of one run; each keeps about 0.5 KiB in memory to its end */
 #define AO_WRITERS_MAX 4096u                /* processes that write into one stream */
 #define AO_UNSTORED_BYTES (64u * 1024 * 1024) /* payload that waits in memory for a busy store */
 #define AO_DIALECT_LINE_MAX (64u * 1024 * 1024) /* one line of Claude's own formats */

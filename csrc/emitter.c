@@ -262,7 +262,7 @@ void ao_emitter_pause(struct ao_emitter *emitter)
 {
     struct timespec deadline;
     pthread_mutex_lock(&emitter->lock);
-    bool there = emitter->joinable && !emitter->closing;
+    bool there = emitter->joinable && (!emitter->closing || emitter->finished);
     emitter->pausing = there;
     pthread_cond_signal(&emitter->wake);
     pthread_mutex_unlock(&emitter->lock);

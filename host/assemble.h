@@ -45,7 +45,7 @@ struct assembly_counts {
     uint64_t dropped_in_sandbox; /* the byes' own count */
     uint64_t sequence_gaps;      /* records that a writer numbered, did not say it dropped, and that never came */
     uint64_t masked;             /* secrets masked by the host */
-    uint64_t refused;            /* spans beyond AO_OPEN_SPANS_MAX, duplicates, records of writers beyond AO_WRITERS_MAX */
+    uint64_t refused;            /* spans beyond AO_SPANS_MAX, duplicates, records of writers beyond AO_WRITERS_MAX */
     uint64_t unstored;           /* changes that the store never took, or not whole */
 };
 

@@ -166,6 +166,10 @@ int assembly_settle(struct assembly *a)
         return AO_OK;
     struct ao_bill bill;
     int err = ao_ledger_settle(a->ledger, a->config.prices, &bill);
+    if (!err && a->config.earlier && earlier_find_forks(a->config.earlier, &bill, a->ledger)) {
+        ao_bill_release(&bill);
+        err = ao_ledger_settle(a->ledger, a->config.prices, &bill);
+    }
     if (err) {
         a->bill.known = false; /* what is held is an older bill */
         return err;

@@ -28,7 +28,7 @@ struct entry *assembly_entry(struct assembly *a, const struct ao_span_id *id, in
     *ret_err = AO_OK;
     if (entry)
         return entry;
-    if (a->entry_count >= AO_OPEN_SPANS_MAX) {
+    if (a->entry_count >= AO_SPANS_MAX) {
         *ret_err = AO_ERR_LIMIT;
         return NULL;
     }

@@ -6,6 +6,10 @@
 #include "host/idmap.h"
 
 #define SESSIONS_MAX 4096u
+#define FRESH_MAX 64u
+#define FORK_DEPTH_MAX 16u
+#define FORK_TOKENS_MIN 100u /* fewer may be equal by chance */
+#define FORK_AGE_NS (30 * 86400 * CLOCK_SECOND) /* how old what a fork was made of may be: Claude Code keeps it so long */
 #define CLOCK_SKEW_NS (300 * CLOCK_SECOND) /* between a sandbox's clock and the host's */
 
 enum { NOT_BILLED, BILLED };
@@ -16,6 +20,8 @@ struct earlier {
     bool transcript;
     struct idmap messages; /* by hash: NOT_BILLED or BILLED */
     struct idmap sessions; /* by hash: told to the ledger */
+    char *fresh[FRESH_MAX]; /* sessions of which nothing was there to tell: forks, perhaps */
+    size_t fresh_count;
     struct earlier_counts counts;
 };
 
@@ -41,6 +47,8 @@ void earlier_free(struct earlier *e)
         return;
     idmap_release(&e->messages);
     idmap_release(&e->sessions);
+    for (size_t i = 0; i < e->fresh_count; i++)
+        ao_free(e->fresh[i]);
     ao_free(e->session_id);
     ao_free(e);
 }
@@ -141,13 +149,15 @@ static bool request_billed(struct earlier *e, const struct ao_trace_id *trace_id
 struct telling {
     struct ao_ledger *ledger;
     struct ao_str session;
+    uint64_t until;
+    size_t told;
 };
 
 static int tell_item(void *user, const struct cost_item *item)
 {
-    const struct telling *telling = user;
+    struct telling *telling = user;
     const struct span_usage *u = &item->usage;
-    if (!item->model)
+    if (!item->model || item->time > telling->until)
         return 0;
     struct ao_usage usage = {
         .input = u->input,
@@ -159,21 +169,97 @@ static int tell_item(void *user, const struct cost_item *item)
         .thinking = u->thinking,
         .web_search_requests = u->web_search_requests,
     };
+    telling->told++;
     return ao_ledger_add_earlier(telling->ledger, telling->session, ao_str_from(item->model), &usage,
                                  item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd) != AO_OK;
+}
+
+/* What `id` was billed for until then, and before it what it was forked from; `depth` bounds a liar's circle. */
+static void tell_items(struct earlier *e, const char *id, struct telling *telling, uint64_t until, unsigned depth)
+{
+    struct session_fork fork;
+    if (depth < FORK_DEPTH_MAX && store_get_fork(e->config.store, id, &fork) == AO_OK) {
+        tell_items(e, fork.parent, telling, fork.until < until ? fork.until : until, depth + 1);
+        ao_free(fork.parent);
+    }
+    telling->until = until;
+    (void)store_each_session_cost(e->config.store, id, &e->config.root_id, tell_item, telling);
 }
 
 static void tell_session(struct earlier *e, struct ao_str session, struct ao_ledger *ledger)
 {
     struct ao_span_id hash = hash_of(session);
-    struct telling telling = {ledger, session};
+    struct telling telling = {.ledger = ledger, .session = session};
     if (idmap_get(&e->sessions, &hash) != IDMAP_NONE || e->sessions.count >= SESSIONS_MAX)
         return;
     char *id = ao_strdup(session);
     if (id)
-        (void)store_each_session_cost(e->config.store, id, &e->config.root_id, tell_item, &telling);
-    ao_free(id);
+        tell_items(e, id, &telling, UINT64_MAX, 0);
     (void)idmap_put(&e->sessions, &hash, 0);
+    if (id && telling.told == 0 && e->fresh_count < FRESH_MAX)
+        e->fresh[e->fresh_count++] = id;
+    else
+        ao_free(id);
+}
+
+/* ---- forks ---- */
+
+static void add_rest(struct span_usage *sum, const struct ao_usage *usage)
+{
+    sum->input += usage->input;
+    sum->output += usage->output;
+    sum->cache_read += usage->cache_read;
+    sum->cache_write += usage->cache_write;
+}
+
+static bool is_large(const struct span_usage *usage)
+{
+    return usage->input + usage->output + usage->cache_read + usage->cache_write >= FORK_TOKENS_MIN &&
+           (usage->input || usage->cache_read || usage->cache_write);
+}
+
+/* True when it was a fork, and the ledger knows. */
+static bool find_fork(struct earlier *e, const char *session, const struct span_usage *rest, uint64_t time,
+                      struct ao_ledger *ledger)
+{
+    struct telling telling = {.ledger = ledger, .session = ao_str_from(session)};
+    struct session_fork fork;
+    uint64_t since = time > FORK_AGE_NS ? time - FORK_AGE_NS : 0;
+    if (!is_large(rest) || store_session_of_sum(e->config.store, session, since, rest, &fork) != AO_OK)
+        return false;
+    (void)store_put_fork(e->config.store, session, &fork, rest);
+    tell_items(e, fork.parent, &telling, fork.until, 1);
+    ao_free(fork.parent);
+    return telling.told > 0;
+}
+
+bool earlier_find_forks(struct earlier *e, const struct ao_bill *bill, struct ao_ledger *ledger)
+{
+    bool found = false;
+    for (size_t i = 0; i < e->fresh_count;) {
+        struct span_usage rest = {.known = 0};
+        size_t requests = 0;
+        uint64_t time = 0;
+        for (size_t k = 0; k < bill->item_count; k++) {
+            const struct ao_bill_item *item = &bill->items[k];
+            if (!ao_str_eq_c(item->session_id, e->fresh[i]))
+                continue;
+            time = item->time > time ? item->time : time;
+            if (item->kind == AO_ITEM_UNATTRIBUTED)
+                add_rest(&rest, &item->usage);
+            else
+                requests++;
+        }
+        /* Totals without any request are somebody's summary; a session has begun when it asked something. */
+        if (requests == 0) {
+            i++;
+            continue;
+        }
+        found |= find_fork(e, e->fresh[i], &rest, time, ledger);
+        ao_free(e->fresh[i]);
+        e->fresh[i] = e->fresh[--e->fresh_count];
+    }
+    return found;
 }
 
 bool earlier_billed(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage,

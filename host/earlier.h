@@ -9,6 +9,8 @@
  *   - as the same span of the same trace: the same stream, read again;
  *   - at the same time, where the stream is a transcript: a fork's copy keeps the times.
  * A recording that is played again under a new session id is none of these.
+ *
+ * Totals that a session goes on counting, by resuming or as a fork, are billed from there on (ao_ledger_add_earlier).
  */
 #ifndef AO_HOST_EARLIER_H
 #define AO_HOST_EARLIER_H
@@ -37,6 +39,13 @@ void earlier_is_transcript(struct earlier *earlier);
  */
 bool earlier_billed(struct earlier *earlier, const struct ao_trace_id *trace_id, const struct ao_record *usage,
                     struct ao_ledger *ledger);
+
+/*
+ * A session that is new here and whose totals hold more than its requests may be a fork, which says nothing of whose:
+ * where what is left over is to the token what one other session was billed for, it is that one's. The ledger is told
+ * then, and settles anew: true. Asked once for each session, when its first totals and requests are known.
+ */
+bool earlier_find_forks(struct earlier *earlier, const struct ao_bill *bill, struct ao_ledger *ledger);
 
 struct earlier_counts {
     uint64_t requests; /* responses that were billed before */

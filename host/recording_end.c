@@ -198,6 +198,10 @@ static void say_loss(const struct recording *r)
                     (unsigned long long)counts->dropped_in_sandbox);
     if (counts->sequence_gaps)
         console_say("%llu records are missing from the stream", (unsigned long long)counts->sequence_gaps);
+    /* Who was killed by a signal or a limit is told of that already. */
+    if (counts->hellos > counts->byes && (r->run.status == RUN_OK || r->run.status == RUN_ERROR))
+        console_say("%llu of %llu recording processes ended without a last record: what they recorded last may be "
+                    "missing", (unsigned long long)(counts->hellos - counts->byes), (unsigned long long)counts->hellos);
     if (counts->bad_records)
         console_say("%llu malformed lines were skipped", (unsigned long long)counts->bad_records);
     if (counts->refused)

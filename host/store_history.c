@@ -1,5 +1,6 @@
 #include "host/store_history.h"
 
+#include "core/mem.h"
 #include "host/store_private.h"
 
 struct each_item {
@@ -42,6 +43,76 @@ int store_each_session_cost(struct store *store, const char *agent_session_id, c
                             store_cost_fn *fn, void *user)
 {
     return each_item(store, STMT_SESSION_COSTS, agent_session_id, except, fn, user);
+}
+
+/* ---- forks ---- */
+
+static int take_fork(void *user, sqlite3_stmt *stmt)
+{
+    struct session_fork *fork = user;
+    struct reader r = {.stmt = stmt};
+    ao_free(fork->parent);
+    fork->parent = read_text(&r);
+    fork->until = read_u64(&r);
+    return r.err;
+}
+
+static int find_fork(struct store *store, enum store_stmt which, struct binder *b, struct session_fork *ret_fork)
+{
+    struct session_fork fork = {NULL, 0};
+    int err = store_each_row(store, which, b, take_fork, &fork, "cannot look for a session");
+    if (!err && !fork.parent)
+        err = AO_ERR_NOTFOUND;
+    if (err)
+        ao_free(fork.parent);
+    else
+        *ret_fork = fork;
+    return err;
+}
+
+static void bind_sums(struct binder *b, const struct span_usage *usage)
+{
+    bind_u64(b, usage->input);
+    bind_u64(b, usage->output);
+    bind_u64(b, usage->cache_read);
+    bind_u64(b, usage->cache_write);
+}
+
+int store_session_of_sum(struct store *store, const char *session_id, uint64_t since, const struct span_usage *usage,
+                         struct session_fork *ret_fork)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_SESSION_OF_SUM, &err)};
+    if (!b.stmt)
+        return err;
+    bind_u64(&b, since);
+    bind_text(&b, session_id);
+    bind_sums(&b, usage);
+    return find_fork(store, STMT_SESSION_OF_SUM, &b, ret_fork);
+}
+
+int store_put_fork(struct store *store, const char *session_id, const struct session_fork *fork,
+                   const struct span_usage *usage)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_PUT_FORK, &err)};
+    if (!b.stmt)
+        return err;
+    bind_text(&b, session_id);
+    bind_text(&b, fork->parent);
+    bind_u64(&b, fork->until);
+    bind_sums(&b, usage);
+    return store_run_bound(store, STMT_PUT_FORK, &b, "cannot write a session");
+}
+
+int store_get_fork(struct store *store, const char *session_id, struct session_fork *ret_fork)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_GET_FORK, &err)};
+    if (!b.stmt)
+        return err;
+    bind_text(&b, session_id);
+    return find_fork(store, STMT_GET_FORK, &b, ret_fork);
 }
 
 static int take_time(void *user, sqlite3_stmt *stmt)

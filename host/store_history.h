@@ -25,6 +25,26 @@ int store_each_billed(struct store *store, const char *message_id, const struct 
 int store_each_session_cost(struct store *store, const char *agent_session_id, const struct ao_span_id *except,
                             store_cost_fn *fn, void *user);
 
+/*
+ * Sessions, as the agents call them, that began as a copy of another. The parent is owned (ao_free); `until` is the
+ * time of the last of its items that were inside the copy.
+ */
+struct session_fork {
+    char *parent;
+    uint64_t until;
+};
+
+/*
+ * The session whose items since then (ns), with what was inside its own copy, add up to exactly this usage (input,
+ * output, cache reads and writes): the latest of several, other than `session_id`. AO_ERR_NOTFOUND.
+ */
+int store_session_of_sum(struct store *store, const char *session_id, uint64_t since, const struct span_usage *usage,
+                         struct session_fork *ret_fork);
+/* `usage`: all that is inside the copy. Of several the first stays. */
+int store_put_fork(struct store *store, const char *session_id, const struct session_fork *fork,
+                   const struct span_usage *usage);
+int store_get_fork(struct store *store, const char *session_id, struct session_fork *ret_fork); /* AO_ERR_NOTFOUND */
+
 /* Whose figures: the runs whose value in that column is `name`; all of the store. */
 enum history_scope {
     HISTORY_SESSION,

@@ -141,7 +141,14 @@ static const char migration_3[] =
     "ALTER TABLE costs ADD COLUMN tier INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE costs ADD COLUMN rules INTEGER;";
 
-const char *const store_migrations[] = {migration_1, migration_2, migration_3};
+/* Of sessions that began as a copy of another: what was billed for the other until then is inside their totals. */
+static const char migration_4[] =
+    "CREATE TABLE forks("
+    " session_id TEXT PRIMARY KEY, parent TEXT NOT NULL, until INTEGER NOT NULL,"
+    " usage_input INTEGER NOT NULL, usage_output INTEGER NOT NULL, usage_cache_read INTEGER NOT NULL,"
+    " usage_cache_write INTEGER NOT NULL) WITHOUT ROWID;";
+
+const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4};
 const int store_migration_count = (int)AO_ARRAY_LEN(store_migrations);
 
 int store_ask(struct store *store, const char *sql, int *ret_value)

@@ -131,6 +131,16 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_LAST_ACTIVITY] = "SELECT coalesce(max(max(start, \"end\")), 0) FROM spans WHERE trace_id = ?",
     [STMT_BILLED] = COST_SELECT " WHERE message_id = ?1 AND root_id IS NOT ?2 ORDER BY time, id",
     [STMT_SESSION_COSTS] = COST_SELECT " WHERE agent_session_id = ?1 AND root_id IS NOT ?2 ORDER BY time, id",
+    [STMT_SESSION_OF_SUM] =
+        "SELECT c.agent_session_id, max(c.time) FROM costs c LEFT JOIN forks f ON f.session_id = c.agent_session_id"
+        " WHERE c.time >= ?1 AND c.agent_session_id IS NOT ?2 AND c.agent_session_id IS NOT NULL"
+        " AND c.model IS NOT NULL GROUP BY c.agent_session_id HAVING"
+        " sum(c.usage_input) + ifnull(f.usage_input, 0) = ?3 AND sum(c.usage_output) + ifnull(f.usage_output, 0) = ?4"
+        " AND sum(c.usage_cache_read) + ifnull(f.usage_cache_read, 0) = ?5"
+        " AND sum(c.usage_cache_write) + ifnull(f.usage_cache_write, 0) = ?6 ORDER BY max(c.time) DESC LIMIT 1",
+    [STMT_PUT_FORK] = "INSERT INTO forks(session_id, parent, until, usage_input, usage_output, usage_cache_read,"
+                      " usage_cache_write) VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT(session_id) DO NOTHING",
+    [STMT_GET_FORK] = "SELECT parent, until FROM forks WHERE session_id = ?",
     HISTORY(HISTORY_SESSION, "r.session_id = ?1"),
     HISTORY(HISTORY_USER, "r.user_id = ?1"),
     HISTORY(HISTORY_TENANT, "r.tenant = ?1"),

@@ -175,7 +175,8 @@ def check_sequence(records: list[dict[str, Any]], *, lossless: bool) -> None:
         if byes:
             assert byes == [written[-1]]
             assert byes[0]["records"] == len(written)
-            assert byes[0]["dropped"] == seqs[-1] + 1 - len(seqs)
+            # What came after the ring was closed is counted, but has no number.
+            assert byes[0]["dropped"] >= seqs[-1] + 1 - len(seqs)
 
 
 def read(data: bytes, key: str = KEY, *, lossless: bool = True, sample: int = 1, complete: bool = True) -> Reader:

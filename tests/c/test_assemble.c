@@ -386,9 +386,9 @@ static void a_writer_too_many_is_refused_and_no_clean_end(void **state)
 static void spans_beyond_the_cap_are_refused_and_counted(void **state)
 {
     struct assembled *f = *state;
-    for (unsigned i = 1; i < AO_OPEN_SPANS_MAX + 10; i++)
+    for (unsigned i = 1; i < AO_SPANS_MAX + 10; i++)
         take_format(f->assembly, "{\"kind\":\"span\",\"span_id\":\"%016x\"}", i);
-    assert_int_equal(counts_of(f)->spans, AO_OPEN_SPANS_MAX - 1);
+    assert_int_equal(counts_of(f)->spans, AO_SPANS_MAX - 1);
     assert_int_equal(counts_of(f)->refused, 10);
     finish_and_store(f);
 }

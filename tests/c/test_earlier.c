@@ -190,6 +190,82 @@ static void no_allocation_may_be_missed(void **state)
     }
 }
 
+/* ---- forks ---- */
+
+/* Run 2 of session "fork": one request, and totals that hold what session "s" was billed for as well. */
+static void tell_fork(struct world *world, const char *session, uint64_t input)
+{
+    char totals[128];
+    struct ao_record request = usage_request("new", SONNET, 500, 50);
+    snprintf(totals, sizeof(totals), "{\"" SONNET "\":{\"inputTokens\":%d,\"outputTokens\":150},\"" HAIKU
+             "\":{\"inputTokens\":10}}", (int)input);
+    struct ao_record total = usage_total(-1, totals);
+    AO_SET(&request, session_id, ao_str_from(session));
+    AO_SET(&request, time, THEN + SECOND);
+    AO_SET(&total, session_id, ao_str_from(session));
+    AO_SET(&total, time, THEN + 2 * SECOND);
+    assert_false(billed(world, 2, request));
+    add_usage(request);
+    assert_false(billed(world, 2, total));
+    add_usage(total);
+}
+
+static void a_fork_s_totals_go_on(void **state)
+{
+    struct world *world = *state;
+    put_bill(world);
+    ask_as(world, 2, NULL);
+    tell_fork(world, "fork", 1500);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_true(earlier_find_forks(world->earlier, &bill, fixture_ledger));
+    ao_bill_release(&bill);
+    bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(find_model(&bill, SONNET)->usage.input, 500);
+    assert_int_equal(bill.item_count, 1);
+    /* Asked once. */
+    assert_false(earlier_find_forks(world->earlier, &bill, fixture_ledger));
+    ao_bill_release(&bill);
+    struct session_fork fork;
+    assert_int_equal(store_get_fork(world->store, "fork", &fork), AO_OK);
+    assert_string_equal(fork.parent, "s");
+    assert_int_equal(fork.until, THEN + 1);
+    ao_free(fork.parent);
+}
+
+/* One token more: whatever that is, it's not a copy of that session. */
+static void what_only_resembles_a_fork_is_billed(void **state)
+{
+    struct world *world = *state;
+    put_bill(world);
+    ask_as(world, 2, NULL);
+    tell_fork(world, "other", 1501);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_false(earlier_find_forks(world->earlier, &bill, fixture_ledger));
+    assert_int_equal(bill.usage.input, 1511);
+    ao_bill_release(&bill);
+}
+
+static void a_circle_of_forks_ends(void **state)
+{
+    struct world *world = *state;
+    struct session_fork fork = {text("t"), THEN + 5};
+    struct span_usage nothing = {.input = 0};
+    struct ao_record total = usage_total(USD(3), TOTAL(1500, 150, 3));
+    put_bill(world);
+    assert_int_equal(store_put_fork(world->store, "s", &fork, &nothing), AO_OK);
+    fork.parent = text("s");
+    assert_int_equal(store_put_fork(world->store, "t", &fork, &nothing), AO_OK);
+    fork.parent = text("never: the first stays");
+    assert_int_equal(store_put_fork(world->store, "t", &fork, &nothing), AO_OK);
+    ask_as(world, 2, NULL);
+    AO_SET(&total, session_id, AO_STR("t"));
+    assert_false(billed(world, 2, total));
+    add_usage(total);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    check_bill(&bill);
+    ao_bill_release(&bill);
+}
+
 /* ---- runs of one trace, of one session ---- */
 
 static void put_run(struct world *world, unsigned trace, unsigned root, const char *session, uint64_t start)
@@ -334,6 +410,9 @@ int main(void)
         TEST(a_fork_s_transcript_begins_with_a_copy),
         TEST(totals_tell_the_ledger_of_earlier_runs),
         TEST(no_allocation_may_be_missed),
+        TEST(a_fork_s_totals_go_on),
+        TEST(what_only_resembles_a_fork_is_billed),
+        TEST(a_circle_of_forks_ends),
         TEST(runs_may_share_a_trace),
         TEST(the_run_before_is_found),
         TEST(activity_is_the_latest_moment_of_a_trace),
