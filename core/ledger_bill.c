@@ -349,6 +349,11 @@ static void add_beyond(const struct ao_usage *whole, const struct ao_usage *told
     };
     ao_usage_normalize(&beyond);
     ao_usage_add(into, &beyond);
+    /* Iterations that tell writes unsplit counted them as 5-minute ones; the response knows better. */
+    uint64_t moved = more(hour, beyond.cache_write_1h);
+    moved = moved < into->cache_write_5m ? moved : into->cache_write_5m;
+    into->cache_write_5m -= moved;
+    into->cache_write_1h += moved;
 }
 
 /* Third-party backends send zeros where the totals tell the truth: such a response is billed by them. */

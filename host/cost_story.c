@@ -193,7 +193,7 @@ static int add_call(struct telling *t, const struct cost_item *item, bool counte
                 .write = item->usage.cache_write},
         .span_id = item->span_id,
         .write_pusd = item->cost_pusd == AO_COST_UNKNOWN ? 0 : item->cache_write_5m_pusd + item->cache_write_1h_pusd,
-        .counted = counted,
+        .counted = counted && item->cost_pusd != AO_COST_UNKNOWN,
     };
     t->call_count++;
     return AO_OK;

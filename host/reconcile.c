@@ -239,6 +239,23 @@ static int add_total(struct recon_row *total, const struct recon_row *row)
     return err;
 }
 
+/* Far from where differences of differences could overflow: $288,000 for a model on a day. */
+static bool is_sane(const struct recon_side *side)
+{
+    const int64_t most = INT64_MAX / 32;
+    const int64_t amounts[] = {side->amount, side->discount, side->parts.total, side->flat.total, side->slack};
+    bool sane = true;
+    for (size_t i = 0; i < AO_ARRAY_LEN(amounts); i++)
+        sane = sane && amounts[i] <= most && amounts[i] >= -most;
+    for (size_t i = 0; i < VALUE_COUNT; i++)
+        sane = sane && side->value[i] <= most;
+    const int64_t parts[] = {side->parts.input,          side->parts.output,         side->parts.cache_read,
+                             side->parts.cache_write_5m, side->parts.cache_write_1h, side->parts.web_search};
+    for (size_t i = 0; i < AO_ARRAY_LEN(parts); i++)
+        sane = sane && parts[i] <= most && parts[i] >= -most;
+    return sane;
+}
+
 static int make_rows(struct gathering *g, struct reconciliation *out)
 {
     int err = AO_OK;
@@ -247,6 +264,8 @@ static int make_rows(struct gathering *g, struct reconciliation *out)
         return AO_ERR_NOMEM;
     for (size_t i = 0; i < g->keys.count && !err; i++) {
         struct recon_row *row = &out->rows[out->count];
+        if (!is_sane(&g->entries[i].ours) || !is_sane(&g->entries[i].theirs))
+            return AO_ERR_OVERFLOW;
         recon_explain(&g->entries[i], g->table, row);
         row->day = g->entries[i].day;
         row->model = ao_strdup(ao_str_from(g->entries[i].model));

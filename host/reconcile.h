@@ -63,7 +63,7 @@ struct reconciliation {
     struct recon_row total; /* model NULL: the sums */
 };
 
-/* AO_ERR_NOMEM, AO_ERR_OVERFLOW, or the store's error. The table prices tokens and names causes. */
+/* AO_ERR_NOMEM, AO_ERR_OVERFLOW (amounts too large to be true), or the store's error. The table prices tokens and names causes. */
 int reconcile(struct store *store, const struct usage_export *export, const struct ao_price_table *table,
               struct reconciliation *ret);
 void reconciliation_release(struct reconciliation *r);

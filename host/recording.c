@@ -146,7 +146,8 @@ static int copy_context(struct recording *r, const struct ao_context *context, c
     if (!context)
         return AO_OK;
     r->context.parent_id = context->parent_id;
-    r->context.flags = context->flags;
+    /* Whoever starts a run wants it recorded; with a new parent id the flag may change (Trace Context, section 3.4). */
+    r->context.flags = context->flags | AO_FLAG_SAMPLED;
     ao_buf_add_str(&r->context.tracestate, ao_buf_str(&context->tracestate));
     ao_buf_add_str(&r->context.baggage, ao_buf_str(&context->baggage));
     ao_buf_add_str(&r->context.braintrust_parent, ao_buf_str(&context->braintrust_parent));

@@ -154,6 +154,8 @@ int export_amount(struct export_reader *r, struct ao_str digits, const char *exp
     memcpy(number + digits.len, exponent, more);
     if (ao_json_pico((struct ao_str){number, digits.len + more}, ret_pusd))
         return export_fail(r, AO_ERR_SYNTAX, "an amount is not a decimal number of US dollars");
+    if (*ret_pusd > INT64_MAX / 4 || *ret_pusd < -(INT64_MAX / 4))
+        return export_fail(r, AO_ERR_SYNTAX, "an amount is too large to be true");
     *ret_slack = slack_of(digits, exponent);
     return AO_OK;
 }

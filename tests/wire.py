@@ -24,6 +24,20 @@ LINE_MAX = 4096
 OURS = re.compile(r"AGENTOBS|TRACEPARENT|TRACESTATE|BAGGAGE|BRAINTRUST_TRACE_CONTEXT|OTEL_|E2B_")
 
 
+# A little recording going on all the time, in a thread of its own, so that records and text mix.
+BUSY = """
+import agentobs, threading, time, os, sys
+stop = threading.Event()
+def busy():
+    while not stop.is_set():
+        with agentobs.tool("busy", "x" * 300):
+            pass
+        time.sleep(0.0001)
+thread = threading.Thread(target=busy, daemon=True)
+thread.start()
+"""
+
+
 @cache
 def validator() -> Any:
     import agentobs

@@ -199,6 +199,49 @@ static void iterations_that_lag_are_made_up_from_the_response(void **state)
     ao_bill_release(&bill);
 }
 
+static void iterations_without_a_split_are_split_as_their_response_was(void **state)
+{
+    (void)state;
+    struct ao_record r = usage_request("m", SONNET, 10, 1);
+    AO_SET(&r, cache_creation_input_tokens, 50);
+    AO_SET(&r, ephemeral_1h_input_tokens, 20);
+    AO_SET(&r, ephemeral_5m_input_tokens, 30);
+    AO_SET(&r, iterations,
+           AO_STR("[{\"type\":\"compaction\",\"cache_creation_input_tokens\":7},"
+                  "{\"type\":\"message\",\"input_tokens\":10,\"output_tokens\":1,\"cache_creation_input_tokens\":50}]"));
+    add_usage(r);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 2);
+    assert_int_equal(bill.items[0].usage.cache_write_5m, 7);
+    assert_int_equal(bill.items[1].usage.cache_write_1h, 20);
+    assert_int_equal(bill.items[1].usage.cache_write_5m, 30);
+    assert_int_equal(bill.items[1].usage.cache_write, 50);
+    ao_bill_release(&bill);
+}
+
+static void zeros_of_a_model_without_a_price_are_unknown_unless_totals_tell(void **state)
+{
+    (void)state;
+    struct ao_record zeros = usage_request("m", "glm-5.1", 0, 0);
+    AO_SET(&zeros, provisional, true);
+    add_usage(zeros);
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_false(bill.known);
+    assert_int_equal(bill.unpriced_count, 1);
+    assert_int_equal(bill.item_count, 1);
+    ao_bill_release(&bill);
+    struct ao_record total;
+    ao_record_init(&total, AO_KIND_USAGE);
+    AO_SET(&total, scope, AO_STR("total"));
+    AO_SET(&total, model_usage, AO_STR("{\"glm-5.1\":{\"inputTokens\":9,\"outputTokens\":1}}"));
+    add_usage(total);
+    bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 1);
+    assert_int_equal(bill.items[0].kind, AO_ITEM_UNATTRIBUTED);
+    assert_int_equal(bill.usage.input, 9);
+    ao_bill_release(&bill);
+}
+
 static void iterations_are_served_as_their_response_was(void **state)
 {
     (void)state;
