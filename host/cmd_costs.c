@@ -91,6 +91,7 @@ static const char *key_of(const struct gathering *g, const struct cost_item *ite
     case COST_BY_USER:
         return item->user_id ? item->user_id : "(no user)";
     case COST_BY_TOOL:
+    case COST_BY_RUN:
         ao_trace_id_format(&item->trace_id, buffer);
         return buffer;
     case COST_BY_TENANT:
@@ -186,11 +187,17 @@ static const char *misuse(const struct costs_options *options, const struct opti
     return NULL;
 }
 
+/* The stored sums need none: a damaged table is no reason to withhold them. */
+static bool needs_prices(const struct costs_options *options)
+{
+    return options->explain || options->reprice || options->reconcile;
+}
+
 int cmd_costs(int argc, char **argv)
 {
     struct costs_options options;
     struct options_rest rest;
-    struct settings settings;
+    struct settings settings = {.store_path = NULL};
     char *error = NULL;
     int code = AO_EXIT_USAGE;
     memset(&options, 0, sizeof(options));
@@ -200,7 +207,7 @@ int cmd_costs(int argc, char **argv)
     if (wrong) {
         console_say("%s (agentobs-host costs --help)", wrong);
         code = AO_EXIT_USAGE;
-    } else if (settings_init(&settings, &options.common, &error)) {
+    } else if (needs_prices(&options) && settings_init(&settings, &options.common, &error)) {
         console_say_text(error ? error : "out of memory");
         ao_free(error);
         code = AO_EXIT_USAGE;

@@ -10,7 +10,7 @@
 #define KEY_COLUMNS 28u
 #define BAR_COLUMNS 16u
 
-static const char *const key_names[] = {"model", "day",  "session",      "user",          "tool",
+static const char *const key_names[] = {"model", "day",  "session",      "user",          "tool",    "run",
                                         "tenant", "team", "organization", "business_unit", "feature"};
 
 /* ---- table ---- */
@@ -41,14 +41,20 @@ void cost_print_money(const struct console *console, int64_t pusd, bool unknown)
 }
 
 /* Only on a terminal; in proportion to the largest. */
-static void print_bar(const struct console *console, int64_t pusd, int64_t largest)
+static void print_bar(const struct console *console, int64_t pusd, int64_t largest, unsigned used)
 {
-    if (!console->terminal || largest <= 0)
+    unsigned room = console->width > used + 2 ? console->width - used - 2 : 0;
+    unsigned longest = room < BAR_COLUMNS ? room : BAR_COLUMNS;
+    if (!console->terminal || largest <= 0 || longest == 0)
         return;
-    int64_t step = largest / BAR_COLUMNS + 1;
+    unsigned parts = console->utf8 ? 8 : 1; /* block elements of Unicode: eighths of a column */
+    int64_t step = largest / (longest * parts) + 1;
+    int64_t length = pusd / step;
     printf("  %s", console_style(console, STYLE_CYAN));
-    for (int64_t columns = pusd / step; columns > 0; columns--)
+    for (; length >= parts; length -= parts)
         fputs(console->utf8 ? "\xe2\x96\x88" : "#", stdout);
+    if (length > 0)
+        printf("\xe2\x96%c", (char)(0x90 - length)); /* U+258F is one eighth */
     fputs(console_style(console, STYLE_PLAIN), stdout);
 }
 
@@ -80,7 +86,7 @@ static void print_row(const struct console *console, const struct cost_group *gr
     if (group->unpriced && group->pusd > 0 && console_format_money(group->pusd, known))
         printf("  at least %s", known);
     else if (!group->unpriced)
-        print_bar(console, group->pusd, largest);
+        print_bar(console, group->pusd, largest, by == COST_BY_TOOL ? 65 : 75);
     putchar('\n');
 }
 

@@ -6,8 +6,8 @@
 #include "host/cost_groups.h"
 
 /* Those from TENANT on are enum store_who, in its order. */
-enum cost_by { COST_BY_MODEL, COST_BY_DAY, COST_BY_SESSION, COST_BY_USER, COST_BY_TOOL, COST_BY_TENANT };
-#define COST_BY_WORDS "model|day|session|user|tool|tenant|team|org|unit|feature"
+enum cost_by { COST_BY_MODEL, COST_BY_DAY, COST_BY_SESSION, COST_BY_USER, COST_BY_TOOL, COST_BY_RUN, COST_BY_TENANT };
+#define COST_BY_WORDS "model|day|session|user|tool|run|tenant|team|org|unit|feature"
 
 void cost_print_table(const struct cost_groups *groups, enum cost_by by);
 int cost_print_json(const struct cost_groups *groups, enum cost_by by); /* AO_ERR_NOMEM, AO_ERR_IO */

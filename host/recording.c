@@ -329,6 +329,8 @@ int recording_flush(struct recording *r)
     if (r->adopt_trace && !r->finished && assembly_counts(r->assembly)->records == 0)
         return AO_OK;
     r->run.trace_id = assembly_trace_id(r->assembly);
+    if (recording_note_who(r))
+        r->run_stored = false;
     if (!r->run_stored && r->store) {
         err = store_put_run(r->store, &r->run);
         r->run_stored = err == AO_OK;

@@ -45,6 +45,7 @@ struct recording {
     uint64_t text_bytes;
     struct attribution who;
     struct earlier *earlier;   /* NULL: there is no store to ask */
+    bool session_asked;        /* for the run before this one */
     struct ao_trace_id previous_trace; /* of the session's run before this one; zero: none, or the same trace */
     struct budget budget;
     char *budget_sentence;     /* the limit that was crossed; NULL: none */
@@ -61,6 +62,8 @@ int recording_take_who(struct recording *r, const struct recording_config *confi
 int recording_open_who(struct recording *r, const struct recording_config *config);
 /* The root names the run before this one of its session. AO_ERR_NOMEM. */
 int recording_show_previous(struct recording *r);
+/* Puts onto the run's row what the agent told meanwhile; true when it must be written again. */
+bool recording_note_who(struct recording *r);
 /* At the end: what the agent told. AO_ERR_NOMEM. */
 int recording_finish_who(struct recording *r);
 

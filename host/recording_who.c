@@ -93,6 +93,7 @@ static int find_previous(struct recording *r, struct run *ret_run)
 static int open_session(struct recording *r, const struct recording_config *config)
 {
     struct run before;
+    r->session_asked = r->run.session_id != NULL;
     int err = find_previous(r, &before);
     if (err)
         return err == AO_ERR_NOMEM ? err : AO_OK;
@@ -138,17 +139,29 @@ int recording_show_previous(struct recording *r)
     return err;
 }
 
+/* True when it changed; without memory it stays, and is tried again. */
+static bool note(char **target, const char *text)
+{
+    if (!text || (*target && strcmp(*target, text) == 0))
+        return false;
+    return set(target, text) == AO_OK;
+}
+
+bool recording_note_who(struct recording *r)
+{
+    bool changed = note(&r->run.session_id, assembly_session_id(r->assembly));
+    changed |= note(&r->run.user_id, assembly_user_id(r->assembly));
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        changed |= note(&r->run.who[i], assembly_who(r->assembly, (enum store_who)i));
+    return changed;
+}
+
 int recording_finish_who(struct recording *r)
 {
     struct run before;
-    bool unknown = !r->run.session_id;
-    int err = set(&r->run.session_id, assembly_session_id(r->assembly));
-    if (!err)
-        err = set(&r->run.user_id, assembly_user_id(r->assembly));
-    for (size_t i = 0; i < WHO_COUNT && !err; i++)
-        err = set(&r->run.who[i], assembly_who(r->assembly, (enum store_who)i));
-    if (err || !unknown || find_previous(r, &before))
-        return err;
+    (void)recording_note_who(r);
+    if (r->session_asked || find_previous(r, &before))
+        return AO_OK;
     if (!ao_trace_id_eq(&before.trace_id, &r->run.trace_id))
         r->previous_trace = before.trace_id;
     run_release(&before);

@@ -49,16 +49,18 @@
  * from which on, ?4 the asking run's trace and ?5 its start. Runs of one trace share its spans. Money in two parts, so
  * that no sum overflows; tokens as total() adds them, for the same reason.
  */
-#define HISTORY(scope, whose)                                                                                        \
+#define HISTORY_SUMS                                                                                                 \
+    "SELECT coalesce(sum(c.cost_pusd / 1000000), 0), coalesce(sum(c.cost_pusd % 1000000), 0),"                       \
+    " total(c.usage_input) + total(c.usage_output) + total(c.usage_cache_read) + total(c.usage_cache_write)"
+#define HISTORY_CALLS(whose)                                                                                         \
+    "SELECT coalesce(sum(s.type = 'turn'), 0), coalesce(sum(s.type = 'tool'), 0) FROM spans s"                       \
+    " WHERE s.trace_id IN (SELECT r.trace_id FROM runs r WHERE " whose " AND r.root_id IS NOT ?2"                    \
+    " AND (r.\"end\" = 0 OR r.\"end\" >= ?3)) AND s.start >= ?3 AND NOT (s.trace_id = ?4 AND s.start >= ?5)"
+#define HISTORY(scope, column)                                                                                       \
     [STMT_HISTORY_COSTS + (scope)] =                                                                                 \
-        "SELECT coalesce(sum(c.cost_pusd / 1000000), 0), coalesce(sum(c.cost_pusd % 1000000), 0),"                   \
-        " total(c.usage_input) + total(c.usage_output) + total(c.usage_cache_read) + total(c.usage_cache_write)"     \
-        " FROM runs r JOIN costs c ON c.trace_id = r.trace_id AND c.root_id IS r.root_id"                            \
-        " WHERE " whose " AND r.root_id IS NOT ?2 AND c.time >= ?3",                                                 \
-    [STMT_HISTORY_SPANS + (scope)] =                                                                                 \
-        "SELECT coalesce(sum(s.type = 'turn'), 0), coalesce(sum(s.type = 'tool'), 0) FROM spans s"                   \
-        " WHERE s.trace_id IN (SELECT r.trace_id FROM runs r WHERE " whose " AND r.root_id IS NOT ?2)"               \
-        " AND s.start >= ?3 AND NOT (s.trace_id = ?4 AND s.start >= ?5)"
+        HISTORY_SUMS " FROM runs r JOIN costs c ON c.trace_id = r.trace_id AND c.root_id IS r.root_id"               \
+                     " WHERE r." column " = ?1 AND r.root_id IS NOT ?2 AND c.time >= ?3",                            \
+    [STMT_HISTORY_SPANS + (scope)] = HISTORY_CALLS("r." column " = ?1")
 
 const char *const store_sql[STMT_COUNT] = {
     [STMT_BEGIN] = "BEGIN IMMEDIATE",
@@ -141,12 +143,14 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_PUT_FORK] = "INSERT INTO forks(session_id, parent, until, usage_input, usage_output, usage_cache_read,"
                       " usage_cache_write) VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT(session_id) DO NOTHING",
     [STMT_GET_FORK] = "SELECT parent, until FROM forks WHERE session_id = ?",
-    HISTORY(HISTORY_SESSION, "r.session_id = ?1"),
-    HISTORY(HISTORY_USER, "r.user_id = ?1"),
-    HISTORY(HISTORY_TENANT, "r.tenant = ?1"),
-    HISTORY(HISTORY_TEAM, "r.team = ?1"),
-    HISTORY(HISTORY_ORGANIZATION, "r.organization = ?1"),
-    HISTORY(HISTORY_UNIT, "r.unit = ?1"),
-    HISTORY(HISTORY_FEATURE, "r.feature = ?1"),
-    HISTORY(HISTORY_ALL, "?1 IS NULL"),
+    HISTORY(HISTORY_SESSION, "session_id"),
+    HISTORY(HISTORY_USER, "user_id"),
+    HISTORY(HISTORY_TENANT, "tenant"),
+    HISTORY(HISTORY_TEAM, "team"),
+    HISTORY(HISTORY_ORGANIZATION, "organization"),
+    HISTORY(HISTORY_UNIT, "unit"),
+    HISTORY(HISTORY_FEATURE, "feature"),
+    [STMT_HISTORY_COSTS + HISTORY_ALL] = HISTORY_SUMS " FROM costs c WHERE ?1 IS NULL AND c.root_id IS NOT ?2"
+                                                      " AND c.time >= ?3",
+    [STMT_HISTORY_SPANS + HISTORY_ALL] = HISTORY_CALLS("?1 IS NULL"),
 };

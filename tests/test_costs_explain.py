@@ -564,3 +564,13 @@ def test_zeros_do_not_hide_what_the_totals_tell(home):
     report = home.read([assistant(1, "claude-haiku-4-5", zeros), result(total_cost_usd=0.00105, modelUsage=totals)])
     assert report["cost"]["claude"]["total_usd"] == Decimal("0.00105")
     assert [item["kind"] for item in home.json("show")["costs"]] == ["unattributed"]
+
+
+def test_a_damaged_price_table_withholds_no_sums(home):
+    home.read(any_session(random.Random(1), "s1"))
+    broken = home.folder / ".config" / "agentobs" / "prices.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    assert home.json("costs")
+    assert "prices --remove" in home.run("costs", "--reprice", code=2).stderr
+    assert "cost" in home.run("show").stdout

@@ -365,6 +365,8 @@ int main(void)
         TEST(records_that_say_nothing_are_refused),
         TEST(each_iteration_is_billed_at_its_own_model),
         TEST(iterations_that_lag_are_made_up_from_the_response),
+        TEST(iterations_without_a_split_are_split_as_their_response_was),
+        TEST(zeros_of_a_model_without_a_price_are_unknown_unless_totals_tell),
         TEST(iterations_are_served_as_their_response_was),
         TEST(the_long_tier_is_decided_request_by_request),
         TEST(an_unknown_model_makes_the_total_unknown),
