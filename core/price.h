@@ -4,7 +4,7 @@
  * Money is integer pico-USD (10^-12 USD). A rate in pico-USD per token is the
  * same number as micro-USD per million tokens: $3 per million is 3000000.
  *
- * A table is data: the host fills it (host/price_table.h), the core reads it.
+ * A table is data: the host fills it (host/money/price_table.h), the core reads it.
  * An unknown model is unknown: AO_ERR_NOTFOUND, never a default row.
  *
  * Sources of the rules: Anthropic's pricing page (cache writes, long prompts,

@@ -2,9 +2,9 @@
 #include <locale.h>
 #include <stdio.h>
 
-#include "host/commands.h"
-#include "host/console.h"
+#include "host/commands/commands.h"
 #include "host/exit_codes.h"
+#include "host/view/console.h"
 
 static void print_help(FILE *out)
 {

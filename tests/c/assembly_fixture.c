@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/price_table.h"
+#include "host/money/price_table.h"
 
 struct ao_span_id span_id_of(const char *hex)
 {

@@ -3,8 +3,8 @@
 #define ASSEMBLY_FIXTURE_H
 
 #include "core/price.h"
-#include "host/assemble.h"
-#include "host/store.h"
+#include "host/run/assemble.h"
+#include "host/store/store.h"
 
 /* What the tests call the run: trace 0af7..., root span 00f067aa0ba902b7, from second 1000 on. */
 #define RUN_TRACE "0af7651916cd43dd8448eb211c80319c"

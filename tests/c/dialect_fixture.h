@@ -9,7 +9,7 @@
 #define DIALECT_FIXTURE_H
 
 #include "core/buf.h"
-#include "host/dialect.h"
+#include "host/dialects/dialect.h"
 
 #define SECOND UINT64_C(1000000000)
 #define NOW (UINT64_C(1795219200) * SECOND) /* 2026-11-21T00:00:00Z */

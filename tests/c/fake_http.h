@@ -8,7 +8,7 @@
 #ifndef FAKE_HTTP_H
 #define FAKE_HTTP_H
 
-#include "host/http.h"
+#include "host/sinks/http.h"
 
 #define FAKE_REQUESTS_MAX 512u
 #define FAKE_IN_FLIGHT_MAX 8u

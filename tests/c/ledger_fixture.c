@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "host/price_table.h"
+#include "host/money/price_table.h"
 
 struct ao_price_table fixture_table;
 struct ao_ledger *fixture_ledger;

@@ -2,7 +2,7 @@
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 
-#include "host/store.h"
+#include "host/store/store.h"
 
 struct fixture {
     char folder[64];

@@ -9,9 +9,9 @@
 
 #include "core/mem.h"
 #include "core/trace_context.h"
-#include "host/assemble.h"
-#include "host/attribution.h"
-#include "host/price_table.h"
+#include "host/money/price_table.h"
+#include "host/run/assemble.h"
+#include "host/run/attribution.h"
 #include "store_fixture.h"
 #include "torture.h"
 

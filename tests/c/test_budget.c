@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/budget.h"
+#include "host/money/budget.h"
 #include "store_fixture.h"
 #include "torture.h"
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/cache_use.h"
+#include "host/money/cache_use.h"
 #include "torture.h"
 
 /* Unread tokens by index, in the order in which the calls were given. */

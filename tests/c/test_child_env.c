@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/trace_context.h"
-#include "host/child_env.h"
+#include "host/run/child_env.h"
 #include "torture.h"
 
 #define KEY "00112233445566778899aabbccddeeff"

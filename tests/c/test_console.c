@@ -14,8 +14,8 @@
 
 #include "core/utf8.h"
 #include "host/clock.h"
-#include "host/console.h"
-#include "host/span.h"
+#include "host/store/span.h"
+#include "host/view/console.h"
 
 
 typedef void escape_fn(struct ao_buf *out, struct ao_str text);

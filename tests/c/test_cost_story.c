@@ -7,9 +7,9 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/cost_story.h"
-#include "host/cost_value.h"
-#include "host/price_table.h"
+#include "host/money/cost_story.h"
+#include "host/money/cost_value.h"
+#include "host/money/price_table.h"
 #include "store_fixture.h"
 #include "torture.h"
 

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "dialect_fixture.h"
-#include "host/claude_ids.h"
-#include "host/claude_json.h"
+#include "host/dialects/claude_ids.h"
+#include "host/dialects/claude_json.h"
 #include "torture.h"
 
 /* ---- detection ---- */

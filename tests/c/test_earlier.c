@@ -8,8 +8,8 @@
 #include <sqlite3.h>
 
 #include "core/mem.h"
-#include "host/earlier.h"
-#include "host/store_private.h"
+#include "host/run/earlier.h"
+#include "host/store/store_private.h"
 #include "ledger_fixture.h"
 #include "store_fixture.h"
 #include "torture.h"

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "host/config.h"
-#include "host/env_file.h"
-#include "host/env_parse.h"
+#include "host/sinks/config.h"
+#include "host/sinks/env_file.h"
+#include "host/sinks/env_parse.h"
 #include "store_fixture.h"
 #include "torture.h"
 

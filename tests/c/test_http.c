@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host/http.h"
+#include "host/sinks/http.h"
 #include "torture.h"
 
 #define DEADLINE_S 20

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "host/idmap.h"
+#include "host/run/idmap.h"
 #include "torture.h"
 
 static struct ao_span_id numbered(uint64_t number)

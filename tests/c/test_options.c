@@ -10,7 +10,7 @@
 
 #include "core/mem.h"
 #include "host/clock.h"
-#include "host/options.h"
+#include "host/commands/options.h"
 #include "torture.h"
 
 struct target {

@@ -8,7 +8,7 @@
 
 #include "assembly_fixture.h"
 #include "core/mem.h"
-#include "host/pipeline.h"
+#include "host/run/pipeline.h"
 #include "torture.h"
 
 #define KEY "00112233445566778899aabbccddeeff"

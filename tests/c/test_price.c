@@ -8,7 +8,7 @@
 
 #include "core/mem.h"
 #include "core/price.h"
-#include "host/price_table.h"
+#include "host/money/price_table.h"
 #include "torture.h"
 
 #define DAY UINT64_C(86400000000000)

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/price_table.h"
+#include "host/money/price_table.h"
 #include "torture.h"
 
 #define RATES "\"input\":\"1\",\"output\":\"2.5\",\"cache_read\":\"0.1\",\"cache_write_5m\":\"1.25\",\"cache_write_1h\":\"2\""

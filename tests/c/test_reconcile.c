@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/price_table.h"
-#include "host/reconcile.h"
+#include "host/money/price_table.h"
+#include "host/money/reconcile.h"
 #include "store_fixture.h"
 #include "torture.h"
 

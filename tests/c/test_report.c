@@ -13,7 +13,7 @@
 
 #include "assembly_fixture.h"
 #include "core/json.h"
-#include "host/report.h"
+#include "host/run/report.h"
 #include "store_fixture.h"
 #include "torture.h"
 

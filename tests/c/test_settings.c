@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/settings.h"
+#include "host/run/settings.h"
 #include "store_fixture.h"
 #include "torture.h"
 

@@ -14,9 +14,9 @@
 #include <yyjson.h>
 
 #include "fake_http.h"
-#include "host/sink_braintrust.h"
-#include "host/store_requeue.h"
-#include "host/upload.h"
+#include "host/sinks/sink_braintrust.h"
+#include "host/sinks/upload.h"
+#include "host/store/store_requeue.h"
 #include "store_fixture.h"
 #include "torture.h"
 

@@ -13,7 +13,7 @@
 
 #include "core/mem.h"
 #include "fault_vfs.h"
-#include "host/store_private.h"
+#include "host/store/store_private.h"
 #include "store_fixture.h"
 #include "torture.h"
 

@@ -7,7 +7,7 @@
 
 #include "core/buf.h"
 #include "core/mem.h"
-#include "host/store_private.h"
+#include "host/store/store_private.h"
 #include "store_fixture.h"
 
 /* ---- cursors ---- */

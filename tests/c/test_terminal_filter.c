@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/id.h"
-#include "host/terminal_filter.h"
+#include "host/view/terminal_filter.h"
 
 /* Filters `in`, given as `first` bytes and then pieces of `piece`. */
 static void filter(struct ao_str in, size_t first, size_t piece, struct ao_buf *out)

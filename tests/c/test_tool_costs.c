@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/tool_costs.h"
+#include "host/money/tool_costs.h"
 #include "store_fixture.h"
 #include "torture.h"
 

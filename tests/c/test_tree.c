@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "host/tree.h"
-#include "host/tree_model.h"
+#include "host/view/tree.h"
+#include "host/view/tree_model.h"
 #include "store_fixture.h"
 #include "torture.h"
 

@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "fake_http.h"
-#include "host/store_requeue.h"
-#include "host/upload.h"
+#include "host/sinks/upload.h"
+#include "host/store/store_requeue.h"
 #include "store_fixture.h"
 #include "torture.h"
 

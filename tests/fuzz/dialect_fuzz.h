@@ -11,8 +11,8 @@
 
 #include "core/json.h"
 #include "core/mem.h"
-#include "host/dialect.h"
-#include "host/idmap.h"
+#include "host/dialects/dialect.h"
+#include "host/run/idmap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

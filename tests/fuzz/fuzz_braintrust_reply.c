@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/braintrust_reply.h"
+#include "host/sinks/braintrust_reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

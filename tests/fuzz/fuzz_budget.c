@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "host/budget.h"
+#include "host/money/budget.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

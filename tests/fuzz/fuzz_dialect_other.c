@@ -1,6 +1,6 @@
 /* Messages API events or the predecessor's, by the first byte; and the reader of JSON by itself. */
 #include "dialect_fuzz.h"
-#include "host/claude_json.h"
+#include "host/dialects/claude_json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

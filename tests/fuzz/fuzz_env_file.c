@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "host/env_file.h"
-#include "host/env_parse.h"
+#include "host/sinks/env_file.h"
+#include "host/sinks/env_parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

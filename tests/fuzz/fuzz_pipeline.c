@@ -10,9 +10,9 @@
 
 #include "core/json.h"
 #include "core/mem.h"
-#include "host/pipeline.h"
-#include "host/price_table.h"
-#include "host/store.h"
+#include "host/money/price_table.h"
+#include "host/run/pipeline.h"
+#include "host/store/store.h"
 
 #define CHECK(condition)                                       \
     do {                                                       \

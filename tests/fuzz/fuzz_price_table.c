@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "host/price_table.h"
+#include "host/money/price_table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

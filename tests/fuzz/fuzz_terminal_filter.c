@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "host/terminal_filter.h"
+#include "host/view/terminal_filter.h"
 
 #define CHECK(condition)                                       \
     do {                                                       \

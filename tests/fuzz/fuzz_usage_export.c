@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "host/price_table.h"
-#include "host/reconcile.h"
+#include "host/money/price_table.h"
+#include "host/money/reconcile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

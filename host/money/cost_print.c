@@ -1,0 +1,233 @@
+#include "host/money/cost_print.h"
+
+#include <stdio.h>
+
+#include "core/cost.h"
+#include "host/view/console.h"
+#include "host/view/csv_out.h"
+#include "host/view/json_out.h"
+
+#define KEY_COLUMNS 28u
+#define BAR_COLUMNS 16u
+
+static const char *const key_names[] = {"model", "day",  "session",      "user",          "tool",    "run",
+                                        "tenant", "team", "organization", "business_unit", "feature"};
+
+/* ---- table ---- */
+
+void cost_print_key(const struct console *console, const char *key, size_t columns)
+{
+    struct ao_buf fit;
+    ao_buf_init(&fit, 4096);
+    console_escape_fit(&fit, console, ao_str_from(key), columns);
+    size_t used = console_columns(ao_buf_str(&fit));
+    printf("%.*s%*s", (int)fit.len, fit.len ? fit.data : "", (int)(columns > used ? columns - used : 0), "");
+    ao_buf_release(&fit);
+}
+
+static void print_count(uint64_t count, int columns)
+{
+    char text[CONSOLE_NUMBER];
+    console_format_count(count, text);
+    printf(" %*s", columns, text);
+}
+
+void cost_print_money(const struct console *console, int64_t pusd, bool unknown)
+{
+    char text[CONSOLE_NUMBER];
+    console_format_money(unknown ? AO_COST_UNKNOWN : pusd, text);
+    printf("%s%11s%s", console_style(console, unknown ? STYLE_YELLOW : STYLE_BOLD), text,
+           console_style(console, STYLE_PLAIN));
+}
+
+/* Only on a terminal; in proportion to the largest. */
+static void print_bar(const struct console *console, int64_t pusd, int64_t largest, unsigned used)
+{
+    unsigned room = console->width > used + 2 ? console->width - used - 2 : 0;
+    unsigned longest = room < BAR_COLUMNS ? room : BAR_COLUMNS;
+    if (!console->terminal || largest <= 0 || longest == 0)
+        return;
+    unsigned parts = console->utf8 ? 8 : 1; /* block elements of Unicode: eighths of a column */
+    int64_t step = largest / (longest * parts) + 1;
+    int64_t length = pusd / step;
+    printf("  %s", console_style(console, STYLE_CYAN));
+    for (; length >= parts; length -= parts)
+        fputs(console->utf8 ? "\xe2\x96\x88" : "#", stdout);
+    if (length > 0)
+        printf("\xe2\x96%c", (char)(0x90 - length)); /* U+258F is one eighth */
+    fputs(console_style(console, STYLE_PLAIN), stdout);
+}
+
+static void print_tool(const struct cost_group *group)
+{
+    print_count(group->calls, 7);
+    print_count(group->errors, 7);
+    print_count(group->result_tokens, 9);
+}
+
+static void print_tokens(const struct cost_group *group)
+{
+    print_count(group->usage.input, 8);
+    print_count(group->usage.output, 8);
+    print_count(group->usage.cache_read, 8);
+    print_count(group->usage.cache_write, 8);
+}
+
+/* A sum that lacks something unknown is a lower bound. */
+static void print_row(const struct console *console, const struct cost_group *group, enum cost_by by, int64_t largest)
+{
+    char known[CONSOLE_NUMBER];
+    cost_print_key(console, group->key, KEY_COLUMNS);
+    cost_print_money(console, group->pusd, group->unpriced > 0);
+    if (by == COST_BY_TOOL)
+        print_tool(group);
+    else
+        print_tokens(group);
+    if (group->unpriced && group->pusd > 0 && console_format_money(group->pusd, known))
+        printf("  at least %s", known);
+    else if (!group->unpriced)
+        print_bar(console, group->pusd, largest, by == COST_BY_TOOL ? 65 : 75);
+    putchar('\n');
+}
+
+static void add_group(struct cost_group *total, const struct cost_group *group)
+{
+    total->pusd = cost_add(total->pusd, group->pusd);
+    total->unpriced += group->unpriced;
+    total->usage.input += group->usage.input;
+    total->usage.output += group->usage.output;
+    total->usage.cache_read += group->usage.cache_read;
+    total->usage.cache_write += group->usage.cache_write;
+    total->calls += group->calls;
+    total->errors += group->errors;
+    total->result_tokens += group->result_tokens;
+}
+
+void cost_print_table(const struct cost_groups *groups, enum cost_by by)
+{
+    static char total_key[] = "total";
+    struct console console;
+    struct cost_group total = {.key = total_key};
+    int64_t largest = 0;
+    console_init(&console, stdout);
+    for (size_t i = 0; i < groups->count; i++) {
+        add_group(&total, &groups->groups[i]);
+        if (groups->groups[i].pusd > largest)
+            largest = groups->groups[i].pusd;
+    }
+    fputs(console_style(&console, STYLE_DIM), stdout);
+    printf("%-*s%11s", (int)KEY_COLUMNS, key_names[by], by == COST_BY_TOOL ? "estimated" : "cost");
+    if (by == COST_BY_TOOL)
+        printf(" %7s %7s %9s", "calls", "errors", "tokens");
+    else
+        printf(" %8s %8s %8s %8s", "input", "output", "cache r", "cache w");
+    printf("%s\n", console_style(&console, STYLE_PLAIN));
+    for (size_t i = 0; i < groups->count; i++)
+        print_row(&console, &groups->groups[i], by, largest);
+    print_row(&console, &total, by, 0);
+    if (by == COST_BY_TOOL)
+        printf("\n%sestimated: what the results of a tool added to later prompts; part of the cost of the models%s\n",
+               console_style(&console, STYLE_DIM), console_style(&console, STYLE_PLAIN));
+}
+
+/* ---- JSON ---- */
+
+static void write_tokens(struct ao_jw *w, const struct span_usage *usage)
+{
+    uint64_t hourly = usage->cache_write_1h;
+    ao_jw_key(w, AO_STR("tokens"));
+    ao_jw_object_begin(w);
+    ao_jw_key_u64(w, "input", usage->input);
+    ao_jw_key_u64(w, "output", usage->output);
+    ao_jw_key_u64(w, "cache_read", usage->cache_read);
+    ao_jw_key_u64(w, "cache_write_5m", usage->cache_write > hourly ? usage->cache_write - hourly : 0); /* unsplit ones too */
+    ao_jw_key_u64(w, "cache_write_1h", hourly);
+    ao_jw_key_u64(w, "reasoning", usage->thinking);
+    ao_jw_key_u64(w, "web_search_requests", usage->web_search_requests);
+    ao_jw_object_end(w);
+}
+
+static void write_group(struct ao_jw *w, const struct cost_group *group, enum cost_by by)
+{
+    ao_jw_object_begin(w);
+    json_out_text(w, key_names[by], group->key);
+    if (by == COST_BY_TOOL) {
+        json_out_usd(w, "estimated_usd", group->pusd);
+        ao_jw_key_u64(w, "estimated_tokens", group->result_tokens);
+        ao_jw_key_u64(w, "calls", group->calls);
+        ao_jw_key_u64(w, "errors", group->errors);
+        ao_jw_key_u64(w, "duration_ms", group->duration / 1000000u);
+        ao_jw_object_end(w);
+        return;
+    }
+    json_out_usd(w, "usd", group->unpriced ? AO_COST_UNKNOWN : group->pusd);
+    json_out_usd(w, "known_usd", group->pusd);
+    json_out_usd(w, "input_usd", group->input_pusd);
+    json_out_usd(w, "output_usd", group->output_pusd);
+    json_out_usd(w, "cache_read_usd", group->cache_read_pusd);
+    json_out_usd(w, "cache_write_usd", group->cache_write_pusd);
+    json_out_usd(w, "web_search_usd", group->web_search_pusd);
+    json_out_usd(w, "e2b_usd", group->e2b_pusd);
+    ao_jw_key_u64(w, "items", group->items);
+    ao_jw_key_u64(w, "unpriced", group->unpriced);
+    write_tokens(w, &group->usage);
+    ao_jw_object_end(w);
+}
+
+int cost_print_json(const struct cost_groups *groups, enum cost_by by)
+{
+    struct ao_buf buf;
+    struct ao_jw w;
+    ao_buf_init(&buf, JSON_OUT_MAX);
+    ao_jw_init(&w, &buf);
+    ao_jw_array_begin(&w);
+    for (size_t i = 0; i < groups->count; i++)
+        write_group(&w, &groups->groups[i], by);
+    ao_jw_array_end(&w);
+    ao_buf_add_char(&buf, '\n');
+    int err = json_out_flush(&buf, stdout);
+    ao_buf_release(&buf);
+    return err;
+}
+
+/* ---- CSV ---- */
+
+static void print_numbers(const struct cost_group *group)
+{
+    const struct span_usage *usage = &group->usage;
+    const uint64_t numbers[] = {group->items, group->unpriced, usage->input, usage->output, usage->cache_read,
+                                usage->cache_write, usage->thinking, usage->web_search_requests};
+    csv_out_usd(group->unpriced ? AO_COST_UNKNOWN : group->pusd);
+    csv_out_usd(group->pusd);
+    csv_out_usd(group->input_pusd);
+    csv_out_usd(group->output_pusd);
+    csv_out_usd(group->cache_read_pusd);
+    csv_out_usd(group->cache_write_pusd);
+    csv_out_usd(group->web_search_pusd);
+    csv_out_usd(group->e2b_pusd);
+    for (size_t i = 0; i < AO_ARRAY_LEN(numbers); i++)
+        csv_out_u64(numbers[i]);
+}
+
+void cost_print_csv(const struct cost_groups *groups, enum cost_by by)
+{
+    printf("%s,%s\r\n", key_names[by],
+           by == COST_BY_TOOL ? "estimated_usd,estimated_tokens,calls,errors,duration_ms"
+                              : "usd,known_usd,input_usd,output_usd,cache_read_usd,cache_write_usd,web_search_usd,"
+                                "e2b_usd,items,unpriced,input_tokens,output_tokens,cache_read_tokens,"
+                                "cache_write_tokens,reasoning_tokens,web_search_requests");
+    for (size_t i = 0; i < groups->count; i++) {
+        const struct cost_group *group = &groups->groups[i];
+        csv_out_text(group->key, true);
+        if (by == COST_BY_TOOL) {
+            csv_out_usd(group->pusd);
+            csv_out_u64(group->result_tokens);
+            csv_out_u64(group->calls);
+            csv_out_u64(group->errors);
+            csv_out_u64(group->duration / 1000000u);
+        } else {
+            print_numbers(group);
+        }
+        csv_out_end();
+    }
+}

@@ -1,0 +1,273 @@
+#include "host/run/earlier.h"
+
+#include "core/limits.h"
+#include "core/mem.h"
+#include "host/clock.h"
+#include "host/run/idmap.h"
+
+#define SESSIONS_MAX 4096u
+#define FRESH_MAX 64u
+#define FORK_DEPTH_MAX 16u
+#define FORK_TOKENS_MIN 100u /* fewer may be equal by chance */
+#define FORK_AGE_NS (30 * 86400 * CLOCK_SECOND) /* how old what a fork was made of may be: Claude Code keeps it so long */
+#define CLOCK_SKEW_NS (300 * CLOCK_SECOND) /* between a sandbox's clock and the host's */
+
+enum { NOT_BILLED, BILLED };
+
+struct earlier {
+    struct earlier_config config;
+    char *session_id;
+    bool transcript;
+    struct idmap messages; /* by hash: NOT_BILLED or BILLED */
+    struct idmap sessions; /* by hash: told to the ledger */
+    char *fresh[FRESH_MAX]; /* sessions of which nothing was there to tell: forks, perhaps */
+    size_t fresh_count;
+    struct earlier_counts counts;
+};
+
+int earlier_new(const struct earlier_config *config, struct earlier **ret_earlier)
+{
+    struct earlier *e = ao_calloc(1, sizeof(*e));
+    if (!e)
+        return AO_ERR_NOMEM;
+    e->config = *config;
+    idmap_init(&e->messages, config->seed);
+    idmap_init(&e->sessions, config->seed);
+    if (config->session_id && !(e->session_id = ao_strdup(ao_str_from(config->session_id)))) {
+        earlier_free(e);
+        return AO_ERR_NOMEM;
+    }
+    *ret_earlier = e;
+    return AO_OK;
+}
+
+void earlier_free(struct earlier *e)
+{
+    if (!e)
+        return;
+    idmap_release(&e->messages);
+    idmap_release(&e->sessions);
+    for (size_t i = 0; i < e->fresh_count; i++)
+        ao_free(e->fresh[i]);
+    ao_free(e->session_id);
+    ao_free(e);
+}
+
+void earlier_is_transcript(struct earlier *e)
+{
+    e->transcript = true;
+}
+
+struct earlier_counts earlier_counts(const struct earlier *e)
+{
+    return e->counts;
+}
+
+/* FNV-1a. Ids that collide by chance: one in 2^64; on purpose: a liar's own bill. */
+static struct ao_span_id hash_of(struct ao_str text)
+{
+    struct ao_span_id id;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ (uint8_t)text.ptr[i]) * UINT64_C(0x100000001b3);
+    memcpy(id.bytes, &hash, sizeof(id.bytes));
+    return id;
+}
+
+/* ---- one response ---- */
+
+struct question {
+    const struct earlier *earlier;
+    const struct ao_trace_id *trace_id;
+    const struct ao_record *usage;
+    bool billed;
+    int64_t pusd;
+};
+
+static bool same_text(const char *text, struct ao_str other)
+{
+    return text && other.len && ao_str_eq_c(other, text);
+}
+
+static bool same_time(const struct cost_item *item, const struct ao_record *usage)
+{
+    uint64_t time = AO_HAS(usage, time) ? usage->time : 0;
+    uint64_t apart = time > item->time ? time - item->time : item->time - time;
+    return time && apart <= CLOCK_SKEW_NS;
+}
+
+static int compare_item(void *user, const struct cost_item *item)
+{
+    struct question *q = user;
+    const struct ao_record *usage = q->usage;
+    struct ao_str session = AO_HAS(usage, session_id) ? usage->session_id : AO_STR_NONE;
+    bool same = same_text(item->agent_session_id, session) ||
+                same_text(item->session_id, ao_str_from(q->earlier->session_id)) ||
+                (AO_HAS(usage, span_id) && ao_span_id_eq(&item->span_id, &usage->span_id) &&
+                 ao_trace_id_eq(&item->trace_id, q->trace_id)) ||
+                (q->earlier->transcript && same_time(item, usage));
+    if (!same)
+        return 0;
+    q->billed = true;
+    /* One response may be several items: by the models that served it. */
+    if (item->cost_pusd > 0 && q->pusd <= INT64_MAX - item->cost_pusd)
+        q->pusd += item->cost_pusd;
+    return 0;
+}
+
+static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage)
+{
+    struct question q = {.earlier = e, .trace_id = trace_id, .usage = usage};
+    char *message = ao_strdup(usage->message_id);
+    if (!message || store_each_billed(e->config.store, message, &e->config.root_id, compare_item, &q))
+        q.billed = false;
+    ao_free(message);
+    if (q.billed) {
+        e->counts.requests++;
+        e->counts.pusd += q.pusd <= INT64_MAX - e->counts.pusd ? q.pusd : 0;
+    }
+    return q.billed;
+}
+
+static bool request_billed(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage)
+{
+    if (!AO_HAS(usage, message_id) || usage->message_id.len == 0)
+        return false;
+    struct ao_span_id hash = hash_of(usage->message_id);
+    size_t known = idmap_get(&e->messages, &hash);
+    if (known != IDMAP_NONE)
+        return known == BILLED;
+    if (e->messages.count >= AO_LEDGER_ENTRIES_MAX)
+        return false;
+    bool billed = ask(e, trace_id, usage);
+    (void)idmap_put(&e->messages, &hash, billed ? BILLED : NOT_BILLED);
+    return billed;
+}
+
+/* ---- totals ---- */
+
+struct telling {
+    struct ao_ledger *ledger;
+    struct ao_str session;
+    uint64_t until;
+    size_t told;
+};
+
+static int tell_item(void *user, const struct cost_item *item)
+{
+    struct telling *telling = user;
+    const struct span_usage *u = &item->usage;
+    if (!item->model || item->time > telling->until)
+        return 0;
+    struct ao_usage usage = {
+        .input = u->input,
+        .output = u->output,
+        .cache_read = u->cache_read,
+        .cache_write = u->cache_write,
+        .cache_write_5m = u->cache_write_5m,
+        .cache_write_1h = u->cache_write_1h,
+        .thinking = u->thinking,
+        .web_search_requests = u->web_search_requests,
+    };
+    telling->told++;
+    return ao_ledger_add_earlier(telling->ledger, telling->session, ao_str_from(item->model), &usage,
+                                 item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd) != AO_OK;
+}
+
+/* What `id` was billed for until then, and before it what it was forked from; `depth` bounds a liar's circle. */
+static void tell_items(struct earlier *e, const char *id, struct telling *telling, uint64_t until, unsigned depth)
+{
+    struct session_fork fork;
+    if (depth < FORK_DEPTH_MAX && store_get_fork(e->config.store, id, &fork) == AO_OK) {
+        tell_items(e, fork.parent, telling, fork.until < until ? fork.until : until, depth + 1);
+        ao_free(fork.parent);
+    }
+    telling->until = until;
+    (void)store_each_session_cost(e->config.store, id, &e->config.root_id, tell_item, telling);
+}
+
+static void tell_session(struct earlier *e, struct ao_str session, struct ao_ledger *ledger)
+{
+    struct ao_span_id hash = hash_of(session);
+    struct telling telling = {.ledger = ledger, .session = session};
+    if (idmap_get(&e->sessions, &hash) != IDMAP_NONE || e->sessions.count >= SESSIONS_MAX)
+        return;
+    char *id = ao_strdup(session);
+    if (id)
+        tell_items(e, id, &telling, UINT64_MAX, 0);
+    (void)idmap_put(&e->sessions, &hash, 0);
+    if (id && telling.told == 0 && e->fresh_count < FRESH_MAX)
+        e->fresh[e->fresh_count++] = id;
+    else
+        ao_free(id);
+}
+
+/* ---- forks ---- */
+
+static void add_rest(struct span_usage *sum, const struct ao_usage *usage)
+{
+    sum->input += usage->input;
+    sum->output += usage->output;
+    sum->cache_read += usage->cache_read;
+    sum->cache_write += usage->cache_write;
+}
+
+static bool is_large(const struct span_usage *usage)
+{
+    return usage->input + usage->output + usage->cache_read + usage->cache_write >= FORK_TOKENS_MIN &&
+           (usage->input || usage->cache_read || usage->cache_write);
+}
+
+/* True when it was a fork, and the ledger knows. */
+static bool find_fork(struct earlier *e, const char *session, const struct span_usage *rest, uint64_t time,
+                      struct ao_ledger *ledger)
+{
+    struct telling telling = {.ledger = ledger, .session = ao_str_from(session)};
+    struct session_fork fork;
+    uint64_t since = time > FORK_AGE_NS ? time - FORK_AGE_NS : 0;
+    if (!is_large(rest) || store_session_of_sum(e->config.store, session, since, rest, &fork) != AO_OK)
+        return false;
+    (void)store_put_fork(e->config.store, session, &fork, rest);
+    tell_items(e, fork.parent, &telling, fork.until, 1);
+    ao_free(fork.parent);
+    return telling.told > 0;
+}
+
+bool earlier_find_forks(struct earlier *e, const struct ao_bill *bill, struct ao_ledger *ledger)
+{
+    bool found = false;
+    for (size_t i = 0; i < e->fresh_count;) {
+        struct span_usage rest = {.known = 0};
+        size_t requests = 0;
+        uint64_t time = 0;
+        for (size_t k = 0; k < bill->item_count; k++) {
+            const struct ao_bill_item *item = &bill->items[k];
+            if (!ao_str_eq_c(item->session_id, e->fresh[i]))
+                continue;
+            time = item->time > time ? item->time : time;
+            if (item->kind == AO_ITEM_UNATTRIBUTED)
+                add_rest(&rest, &item->usage);
+            else
+                requests++;
+        }
+        /* Totals without any request are somebody's summary; a session has begun when it asked something. */
+        if (requests == 0) {
+            i++;
+            continue;
+        }
+        found |= find_fork(e, e->fresh[i], &rest, time, ledger);
+        ao_free(e->fresh[i]);
+        e->fresh[i] = e->fresh[--e->fresh_count];
+    }
+    return found;
+}
+
+bool earlier_billed(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage,
+                    struct ao_ledger *ledger)
+{
+    if (AO_HAS(usage, scope) && ao_str_eq_c(usage->scope, "request"))
+        return request_billed(e, trace_id, usage);
+    if (AO_HAS(usage, session_id) && usage->session_id.len)
+        tell_session(e, usage->session_id, ledger);
+    return false;
+}

@@ -1,0 +1,95 @@
+/* recording_private.h - shared by the files of a recording; see recording.h. */
+#ifndef AO_HOST_RECORDING_PRIVATE_H
+#define AO_HOST_RECORDING_PRIVATE_H
+
+#include "host/money/budget.h"
+#include "host/run/attribution.h"
+#include "host/run/earlier.h"
+#include "host/run/recording.h"
+#include "host/run/report.h"
+#include "host/view/terminal_filter.h"
+
+#define RECORDING_SINKS_MAX 16u
+
+struct uploads; /* recording_upload.c */
+
+struct recording {
+    const struct settings *settings;
+    struct run run; /* owned */
+    struct ao_prng prng;
+    char key[AO_KEY_LEN + 1];
+    char *root_name;           /* of a run that `env` opened */
+    struct ao_context context; /* owned copy of what came in */
+    struct store *store;       /* NULL: neither on disk nor in memory */
+    bool in_memory;            /* the store on disk could not be used */
+    bool run_stored;
+    char *store_problem;       /* said once, at the end */
+    struct assembly *assembly;
+    struct pipeline *pipeline;
+    struct uploads *uploads;   /* NULL: nothing is sent */
+    struct ao_buf output;
+    struct terminal_filter filter;
+    bool filtered;
+    bool show_said;
+    bool said_newline;         /* what was shown last ended a line */
+    bool adopt_trace;          /* nothing is stored before the stream told its trace */
+    bool finished;
+    uint64_t patience;         /* until when another process's lock is waited for: while the agent runs, not at all */
+    uint64_t next_tick;
+    uint64_t unshown;          /* bytes of text that memory had no room for */
+    struct e2b_bill e2b;
+    bool has_e2b;
+    const char *error_type;    /* views into the assembly or the fields below */
+    const char *error_message;
+    char *own_error_type, *own_error_message;
+    uint64_t text_bytes;
+    struct attribution who;
+    struct earlier *earlier;   /* NULL: there is no store to ask */
+    bool session_asked;        /* for the run before this one */
+    struct ao_trace_id previous_trace; /* of the session's run before this one; zero: none, or the same trace */
+    struct budget budget;
+    char *budget_sentence;     /* the limit that was crossed; NULL: none */
+    uint64_t seen_turns, seen_tools; /* of the last check */
+    bool unpriced_said;
+    struct ao_buf notices;     /* lines for stderr, escaped */
+};
+
+/* ---- whom the run is for, and the session that it continues (recording_who.c) ---- */
+
+/* Before anything is opened: options, environment, baggage. AO_ERR_USAGE with a sentence, AO_ERR_NOMEM. */
+int recording_take_who(struct recording *r, const struct recording_config *config, char **ret_error);
+/* Once run, store and context are there: names the run, joins its session's trace or links to it. AO_ERR_NOMEM. */
+int recording_open_who(struct recording *r, const struct recording_config *config);
+/* The root names the run before this one of its session. AO_ERR_NOMEM. */
+int recording_show_previous(struct recording *r);
+/* Puts onto the run's row what the agent told meanwhile; true when it must be written again. */
+bool recording_note_who(struct recording *r);
+/* At the end: what the agent told. AO_ERR_NOMEM. */
+int recording_finish_who(struct recording *r);
+
+/* ---- limits (recording_budget.c) ---- */
+
+/* Also checks whether anything is left. AO_ERR_NOMEM. */
+int recording_open_budget(struct recording *r, uint64_t now);
+/* After output was fed; `timed`: time passed, which costs where a sandbox is billed. */
+void recording_check_budget(struct recording *r, uint64_t now, bool timed);
+/* What the sandbox costs until then; false when its size is not known. */
+bool recording_sandbox_bill(const struct recording *r, uint64_t end, struct e2b_bill *ret_bill);
+
+/* Opens the sinks that are configured; says which are off. AO_ERR_USAGE with a sentence for bad settings. */
+int recording_open_uploads(struct recording *r, char **ret_error);
+void recording_free_uploads(struct recording *r);
+void recording_step_uploads(struct recording *r, uint64_t now);
+/* Waits on the sinks' connections too. */
+void recording_wait_uploads(struct recording *r, struct curl_waitfd *extra, unsigned count, int timeout_ms);
+/* Sends what is pending within the settings' time. */
+void recording_drain_uploads(struct recording *r);
+/* Fills the deliveries of the run's trace; returns their number, at most RECORDING_SINKS_MAX. */
+size_t recording_deliveries(struct recording *r, struct report_delivery *out);
+/* A link to the trace; NULL (ao_free). */
+char *recording_trace_url(struct recording *r);
+
+/* Writes what changed, and the run row with it. The store's error: what changed stays to be written. */
+int recording_flush(struct recording *r);
+
+#endif
