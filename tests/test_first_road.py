@@ -141,3 +141,21 @@ def test_real_claude_code_transcript(
     report = json.loads(report_file.read_text())
     assert report["cost"]["claude"]["total_usd"] == pytest.approx(run.result["total_cost_usd"], abs=1e-9)
     assert report["counts"]["bad_records"] == 0
+
+
+def test_usage_without_a_model_is_its_spans(tmp_path: Path) -> None:
+    pytest.importorskip("agentobs")
+    agent, report = tmp_path / "agent.py", tmp_path / "report.json"
+    agent.write_text(
+        "import agentobs\n"
+        "with agentobs.llm(model='claude-sonnet-4-5') as call:\n"
+        "    call.usage(input_tokens=1000, output_tokens=10)\n"
+        "with agentobs.start_span('bare', type='task') as span:\n"
+        "    span.usage(input_tokens=7)\n"
+    )
+    command = [str(HOST), "run", "-q", "--report", str(report), "--", sys.executable, str(agent)]
+    subprocess.run(command, env=clean_environment(tmp_path), check=True, timeout=60)
+    told = json.loads(report.read_text())
+    assert told["cost"]["claude"]["by_model"]["claude-sonnet-4-5"]["usd"] == pytest.approx(0.00315, abs=1e-12)
+    assert told["cost"]["claude"]["unpriced_models"] == ["unknown"] and told["cost"]["total_usd"] is None
+    assert told["counts"]["bad_records"] == 0 and told["tokens"]["input"] == 1007

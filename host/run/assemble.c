@@ -363,8 +363,21 @@ static int take_event(struct assembly *a, const struct ao_record *r)
     return AO_OK;
 }
 
-static int take_usage(struct assembly *a, const struct ao_record *r)
+/* Usage that names no model is its span's; where that has none either, tokens count and the cost is not known. */
+static struct ao_record with_model(struct assembly *a, const struct ao_record *r)
 {
+    struct ao_record named = *r;
+    if (AO_HAS(r, model) || !AO_HAS(r, scope) || !ao_str_eq_c(r->scope, "request"))
+        return named;
+    const struct entry *entry = AO_HAS(r, span_id) ? assembly_find(a, &r->span_id) : NULL;
+    AO_SET(&named, model, entry && entry->span.model ? ao_str_from(entry->span.model) : AO_STR("unknown"));
+    return named;
+}
+
+static int take_usage(struct assembly *a, const struct ao_record *told)
+{
+    struct ao_record named = with_model(a, told);
+    const struct ao_record *r = &named;
     if (a->config.earlier && earlier_billed(a->config.earlier, &a->config.trace_id, r, a->ledger))
         return AO_OK;
     int err = ao_ledger_add(a->ledger, r);

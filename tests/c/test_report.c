@@ -69,7 +69,7 @@ static void an_empty_run_has_every_member(void **state)
     const struct report report = {.assembly = f->assembly, .run = &run};
     assert_report(&report,
                   "{\"schema\":\"agentobs.report/1\",\"trace_id\":\"" RUN_TRACE "\",\"session_id\":null," NOBODY "\"status\":\"ok\","
-                  "\"error\":null,\"exit_code\":0,\"duration_ms\":1000000,\"cost\":{\"total_usd\":0,\"claude\":{\"total_usd\":0,"
+                  "\"error\":null,\"exit_code\":0,\"duration_ms\":1000000,\"cost\":{\"total_usd\":null,\"claude\":{\"total_usd\":null,"
                   "\"reported_usd\":null,\"by_model\":{},\"unpriced_models\":[]},\"already_billed\":{\"requests\":0,"
                   "\"usd\":0},\"e2b\":null}," EMPTY_TOKENS
                   ",\"counts\":{\"llm_calls\":0,\"tool_calls\":0,\"tool_errors\":0,\"turns\":0,\"subagents\":0,\"spans\":0,"
