@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,28 +12,11 @@
 #include "core/mem.h"
 #include "host/money/price_table.h"
 #include "host/text.h"
+#include "host/xdg.h"
 
 char *price_user_path(void)
 {
-    struct ao_buf path;
-    ao_buf_init(&path, PATH_MAX);
-    const char *base = getenv("XDG_CONFIG_HOME");
-    if (base && base[0] == '/') { /* the XDG base directory specification: a relative one is to be ignored */
-        ao_buf_add_cstr(&path, base);
-    } else {
-        const char *home = getenv("HOME");
-        const struct passwd *user = home && home[0] == '/' ? NULL : getpwuid(getuid());
-        if (user)
-            home = user->pw_dir;
-        if (!home || home[0] != '/')
-            return NULL;
-        ao_buf_add_cstr(&path, home);
-        ao_buf_add_cstr(&path, "/.config");
-    }
-    ao_buf_add_cstr(&path, "/agentobs/prices.json");
-    char *text = ao_buf_detach(&path, NULL);
-    ao_buf_release(&path);
-    return text;
+    return xdg_path("XDG_CONFIG_HOME", "/.config", "/agentobs/prices.json");
 }
 
 /* ---- reading ---- */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -14,30 +13,13 @@
 #include "core/mem.h"
 #include "host/clock.h"
 #include "host/store/store_private.h"
+#include "host/xdg.h"
 
 #define STORE_PATH_MAX 4096u
 
 char *store_default_path(void)
 {
-    struct ao_buf path;
-    ao_buf_init(&path, STORE_PATH_MAX);
-    const char *base = getenv("XDG_DATA_HOME");
-    if (base && base[0] == '/') { /* the XDG base directory specification: a relative one is to be ignored */
-        ao_buf_add_cstr(&path, base);
-    } else {
-        const char *home = getenv("HOME");
-        const struct passwd *user = home && home[0] == '/' ? NULL : getpwuid(getuid());
-        if (user)
-            home = user->pw_dir;
-        if (!home || home[0] != '/')
-            return NULL;
-        ao_buf_add_cstr(&path, home);
-        ao_buf_add_cstr(&path, "/.local/share");
-    }
-    ao_buf_add_cstr(&path, "/agentobs/agentobs.db");
-    char *text = ao_buf_detach(&path, NULL);
-    ao_buf_release(&path);
-    return text;
+    return xdg_path("XDG_DATA_HOME", "/.local/share", "/agentobs/agentobs.db");
 }
 
 /* ---- the file ---- */
