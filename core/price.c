@@ -183,12 +183,24 @@ static const struct ao_price *find_row(const struct ao_price_table *table, const
     return best;
 }
 
+/* NULL when the name is no alias. */
+static const char *alias_target(const struct ao_price_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->alias_count; i++)
+        if (strcmp(table->aliases[i].alias, name) == 0)
+            return table->aliases[i].model;
+    return NULL;
+}
+
+/* Twice: a table laid upon another may make an alias of what was a model with aliases of its own. */
 static const struct ao_price *find_by_name(const struct ao_price_table *table, const char *name, uint64_t time)
 {
     const struct ao_price *row = find_row(table, name, time);
-    for (size_t i = 0; !row && i < table->alias_count; i++)
-        if (strcmp(table->aliases[i].alias, name) == 0)
-            row = find_row(table, table->aliases[i].model, time);
+    for (int step = 0; !row && name && step < 2; step++) {
+        name = alias_target(table, name);
+        if (name)
+            row = find_row(table, name, time);
+    }
     return row;
 }
 
