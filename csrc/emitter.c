@@ -115,6 +115,9 @@ int ao_emitter_start(struct ao_emitter *emitter, const struct ao_record *hello)
     int err = ao_ring_put(&emitter->ring, hello, true, &pos);
     /* Open first: the thread may find its output broken, and close, before it is even said to have started. */
     atomic_store_explicit(&emitter->state, AO_EMITTER_OPEN, memory_order_release);
+    /* Here and not in the thread, which may run later than the agent's next dup2; a failure is told there. */
+    if (emitter->out.fd < 0)
+        (void)ao_outfd_open(&emitter->out);
     if (!err)
         err = start_thread(emitter);
     if (err)

@@ -34,6 +34,7 @@ def test_text_without_newlines_with_escapes_and_binary():
 
 
 def test_prints_of_many_threads():
+    """Unbuffered: the buffer of a text stream is not safe to share among threads in every release of Python."""
     run = run_agent(BUSY + textwrap.dedent("""
         def chatter(n):
             for i in range(200):
@@ -42,7 +43,7 @@ def test_prints_of_many_threads():
         for t in threads: t.start()
         for t in threads: t.join()
         stop.set(); thread.join()
-    """), sample=20)  # fmt: skip
+    """), sample=20, flags=("-u",))  # fmt: skip
     expected = sorted(f"{n} {i} " + "x" * (i % 60) for n in range(8) for i in range(200))
     assert sorted(run.text.decode().splitlines()) == expected
 

@@ -410,7 +410,7 @@ def test_the_stream_key_is_gone_from_the_agents_environment(home: Home) -> None:
         import os, subprocess
         key = os.environ["AGENTOBS_STREAM_KEY"]
         import agentobs
-        print([name for name in os.environ if name.startswith("AGENTOBS")])
+        print([name for name in os.environ if name.startswith("AGENTOBS")], flush=True)
         subprocess.run("env | grep -c ^AGENTOBS_STREAM_KEY= || true", shell=True)
         print(key.encode() in open("/proc/self/environ", "rb").read())
     """)
