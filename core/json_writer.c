@@ -1,51 +1,14 @@
 #include "core/json.h"
+#include "core/json_escape.h"
 #include "core/json_scan.h"
 #include "core/utf8.h"
 
-/* The longest escape: a surrogate pair. */
-#define ESCAPE_MAX 12u
-
-/* The letter behind the backslash where a short escape exists, else 0. */
-static const char short_escapes[128] = {
-    ['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\t'] = 't', ['\r'] = 'r', ['\b'] = 'b', ['\f'] = 'f',
-};
-
-static inline char short_escape(char c)
-{
-    return (uint8_t)c < 128 ? short_escapes[(uint8_t)c] : 0;
-}
-
-static inline char *put_u16_escape(char *out, uint32_t unit)
-{
-    static const char digits[] = "0123456789abcdef";
-    out[0] = '\\';
-    out[1] = 'u';
-    out[2] = digits[unit >> 12 & 15];
-    out[3] = digits[unit >> 8 & 15];
-    out[4] = digits[unit >> 4 & 15];
-    out[5] = digits[unit & 15];
-    return out + 6;
-}
-
-/* Writes the escape of the character at ptr, at most ESCAPE_MAX bytes; returns its length and what it stands for. */
+/* Writes the escape of the character at ptr, at most AO_JSON_ESCAPE_MAX bytes; returns its length and what it stands for. */
 static inline size_t escape_one(char *out, const char *ptr, size_t len, size_t *ret_taken)
 {
-    char letter = short_escape(*ptr);
-    if (letter) {
-        out[0] = '\\';
-        out[1] = letter;
-        *ret_taken = 1;
-        return 2;
-    }
     uint32_t code;
     *ret_taken = ao_utf8_next(ptr, len, &code);
-    if (code == AO_ILL_FORMED)
-        code = AO_REPLACEMENT;
-    if (code < 0x10000)
-        return (size_t)(put_u16_escape(out, code) - out);
-    code -= 0x10000;
-    char *low = put_u16_escape(out, 0xd800 | code >> 10);
-    return (size_t)(put_u16_escape(low, 0xdc00 | (code & 0x3ff)) - out);
+    return (size_t)(ao_json_put_escape(out, code == AO_ILL_FORMED ? AO_REPLACEMENT : code) - out);
 }
 
 size_t ao_json_escape_some(char *dst, size_t room, struct ao_str *text)
@@ -59,14 +22,14 @@ size_t ao_json_escape_some(char *dst, size_t room, struct ao_str *text)
         src += taken;
         len -= taken;
         /* Special characters come in runs (other scripts, indentation): no scan between them. */
-        while (len && !ao_json_is_plain(*src) && room - used >= ESCAPE_MAX) {
+        while (len && !ao_json_is_plain(*src) && room - used >= AO_JSON_ESCAPE_MAX) {
             used += escape_one(dst + used, src, len, &taken);
             src += taken;
             len -= taken;
         }
-        if (len == 0 || room - used >= ESCAPE_MAX)
+        if (len == 0 || room - used >= AO_JSON_ESCAPE_MAX)
             continue;
-        char escape[ESCAPE_MAX] = {*src};
+        char escape[AO_JSON_ESCAPE_MAX] = {*src};
         size_t count = 1;
         taken = 1;
         if (!ao_json_is_plain(*src))

@@ -280,6 +280,54 @@ static void escape_survives_every_failing_allocation(void **state)
     }
 }
 
+static struct ao_str units_as_json(struct ao_buf *out, const void *units, unsigned size, size_t count)
+{
+    ao_buf_clear(out);
+    ao_json_add_units(out, units, size, count);
+    return ao_buf_str(out);
+}
+
+static void units_become_strings(void **state)
+{
+    static const uint8_t latin1[] = {'a', '\\', 0xe9, 0x7f, 0};
+    static const uint16_t ucs2[] = {'\t', 0x20ac, 0xdfff};
+    static const uint32_t ucs4[] = {'z', 0x1f600, 0x110000};
+    struct ao_buf out;
+    (void)state;
+    ao_buf_init(&out, 100000);
+    assert_true(ao_str_eq_c(units_as_json(&out, latin1, 1, 5), "\"a\\\\\\u00e9\\u007f\\u0000\""));
+    assert_true(ao_str_eq_c(units_as_json(&out, ucs2, 2, 3), "\"\\t\\u20ac\\ufffd\""));
+    assert_true(ao_str_eq_c(units_as_json(&out, ucs4, 4, 3), "\"z\\ud83d\\ude00\\ufffd\""));
+    assert_true(ao_str_eq_c(units_as_json(&out, NULL, 1, 0), "\"\""));
+    ao_buf_release(&out);
+}
+
+static void units_survive_every_failing_allocation(void **state)
+{
+    static uint16_t many[5000];
+    struct ao_buf out;
+    (void)state;
+    for (size_t i = 0; i < AO_ARRAY_LEN(many); i++)
+        many[i] = 0x4e2d;
+    for (unsigned long nth = 1;; nth++) {
+        ao_buf_init(&out, 1u << 20);
+        ao_mem_fail_at(nth, false);
+        ao_json_add_units(&out, many, 2, AO_ARRAY_LEN(many));
+        bool failed = ao_mem_failed();
+        ao_mem_fail_at(0, false);
+        assert_int_equal(ao_buf_err(&out), failed ? AO_ERR_NOMEM : AO_OK);
+        if (!failed)
+            assert_int_equal(out.len, AO_ARRAY_LEN(many) * 6 + 2);
+        ao_buf_release(&out);
+        if (!failed)
+            break;
+    }
+    ao_buf_init(&out, 100);
+    ao_json_add_units(&out, many, 2, 50);
+    assert_int_equal(ao_buf_err(&out), AO_ERR_LIMIT);
+    ao_buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +342,8 @@ int main(void)
         cmocka_unit_test(escape_is_right_at_every_position),
         cmocka_unit_test(escape_some_cuts_between_characters_only),
         cmocka_unit_test(escape_survives_every_failing_allocation),
+        cmocka_unit_test(units_become_strings),
+        cmocka_unit_test(units_survive_every_failing_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
