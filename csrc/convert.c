@@ -178,8 +178,10 @@ size_t ao_format_short_double(char *out, double value)
     if (!(size < limit) || size == 0)
         return 0;
     for (size_t k = 0; k < AO_ARRAY_LEN(powers) && size * powers[k] < limit; k++) {
-        uint64_t n = (uint64_t)(size * powers[k] + 0.5);
-        if ((double)n / powers[k] != size)
+        double scaled = size * powers[k];
+        uint64_t n = (uint64_t)(scaled + 0.5);
+        /* Most are no candidates, which this tells before the division, the dear part, decides. */
+        if (scaled - (double)n > scaled * 1e-15 || (double)n - scaled > scaled * 1e-15 || (double)n / powers[k] != size)
             continue;
         char *to = out;
         uint64_t unit = (uint64_t)powers[k];

@@ -3,8 +3,8 @@
  * a thread of its own. Knows no Python.
  *
  * Promises to the agent:
- *   - ao_emitter_put never blocks on output, makes no system call but the wake-up
- *     of a sleeping writer, and fails only by counting a loss;
+ *   - a put never blocks on output, makes no system call but the wake-up of a
+ *     sleeping writer, and fails only by counting a loss;
  *   - what was put more than `tick_ns` before is written (with a reader that
  *     reads), what was put with AO_PUT_NOW at once;
  *   - when the ring is full new records are dropped and counted; the last
@@ -12,8 +12,14 @@
  *   - on a write error the emitter switches itself off, counts what follows as
  *     dropped, and says so once.
  *
- * Sequence numbers are given by the writer, in the order of the ring; each lost
- * record uses up one, so that the reader sees the gap.
+ * Records of one thread are written in their order, records of several lanes
+ * (lane.h) in any. Sequence numbers are given by the writer; each lost record
+ * uses up one, so that the reader sees the gap.
+ *
+ * A producer makes its record visible and then looks whether the writer sleeps;
+ * the writer says that it sleeps and then looks for records. Both do so in the
+ * one order of sequentially consistent operations, so that one of them sees the
+ * other.
  *
  * Fork: the writer thread ends before it and begins again with the next record
  * (ao_emitter_pause), for Python warns of a fork of a process with threads, and
@@ -33,13 +39,14 @@
 #include "core/limits.h"
 #include "core/record.h"
 #include "csrc/clock.h"
+#include "csrc/lane.h"
 #include "csrc/outfd.h"
-#include "csrc/ring.h"
 
 struct ao_emitter_config {
     struct ao_str key;   /* stream key, may be empty; at most AO_KEY_LEN bytes */
     int fd;              /* where to write; duplicated at the first record */
-    size_t ring_bytes;
+    size_t ring_bytes;   /* of a ring; all of them together hold less than twice as much */
+    unsigned lanes;      /* 1 to AO_LANES_MAX: how many threads put at a time without waiting for each other */
     uint64_t tick_ns;    /* the longest that a record waits */
     const struct ao_out_io *io; /* NULL: the system's */
     void *io_user;
@@ -70,16 +77,15 @@ enum ao_emitter_state {
 
 #include "csrc/emitter_state.h" /* struct ao_emitter */
 
-enum ao_put {
+enum ao_put_flag {
     AO_PUT_KEEP = 1, /* may use the reserve: hello, errors, usage */
     AO_PUT_NOW = 2,  /* wakes the writer at once */
+    /* From here on: AO_UNITS, where input or output are the code units of a text. */
+    AO_PUT_UNITS_SHIFT = 8,
 };
 
-/* Where a span's start lies, so that its end can be joined to it. */
-struct ao_ticket {
-    uint64_t pos;
-    bool valid;
-};
+/* Past this the writer is woken early, so that a burst never meets a full ring while the writer dozes. */
+#define AO_WAKE_BYTES (256u * 1024)
 
 /* Allocates nothing and starts nothing. The configuration and the clock must outlive the emitter. */
 int ao_emitter_init(struct ao_emitter *emitter, const struct ao_emitter_config *config, struct ao_clock *clock);
@@ -100,18 +106,34 @@ bool ao_emitter_claim(struct ao_emitter *emitter, const struct ao_span_id *write
 int ao_emitter_start(struct ao_emitter *emitter, const struct ao_record *hello);
 
 /*
- * Takes a record; its views are copied. `ticket`, for a span start, receives its
- * place. AO_ERR_LIMIT (ring full) and AO_ERR_USAGE (not open) are losses and counted.
+ * Takes a record; its views are copied. AO_ERR_LIMIT (ring full, or closing) and
+ * AO_ERR_USAGE (not open) are losses and counted. put.h has the short way.
  */
-int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
-                   struct ao_ticket *ticket);
-/* The same for a span's end; joined with the start at `ticket` when that has not been sent yet. */
+int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags);
+/* The same for a span's start; with the ticket the span is open, whether it was taken or not. */
+int ao_emitter_put_start(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
+                         struct ao_ticket *ticket);
+/* The same for a span's end, which is no longer open; joined, if that is wanted, with a start that has not been sent. */
 int ao_emitter_put_end(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
-                       const struct ao_ticket *ticket);
-/* Takes a start back; appends what it said as JSON. False when it was sent already. */
-bool ao_emitter_withdraw(struct ao_emitter *emitter, const struct ao_ticket *ticket, struct ao_buf *out);
-/* Wakes the writer. */
+                       struct ao_ticket *ticket, bool join);
+/* Takes a start back; appends what it said as JSON. False when it was sent already. The span is no longer open. */
+bool ao_emitter_withdraw(struct ao_ticket *ticket, struct ao_buf *out);
+/* The span is open, or no longer, without a record. */
+void ao_emitter_open(struct ao_emitter *emitter, struct ao_ticket *ticket);
+void ao_emitter_forget(struct ao_ticket *ticket);
+/* The first open span that `take` takes (under the lane's lock: it must not wait); NULL when there is none. */
+struct ao_ticket *ao_emitter_find_open(struct ao_emitter *emitter, bool (*take)(void *user, struct ao_ticket *ticket),
+                                       void *user);
+/* Wakes the writer if there is something to write. */
 void ao_emitter_nudge(struct ao_emitter *emitter);
+
+/* Nothing that was put lies unsent. */
+bool ao_emitter_all_sent(const struct ao_emitter *emitter);
+/* For put.h: counts a loss (AO_ERR_USAGE); the lane of this thread; whether all lanes together hold too much. */
+int ao_emitter_lose(struct ao_emitter *emitter);
+struct ao_lane *ao_emitter_own_lane(struct ao_emitter *emitter);
+bool ao_emitter_crowded(const struct ao_emitter *emitter, const struct ao_lane *lane);
+void ao_emitter_wake(struct ao_emitter *emitter, bool now);
 
 /* Waits until everything that was put before is written. AO_ERR_BUSY after timeout_ns, AO_ERR_IO when switched off. */
 int ao_emitter_flush(struct ao_emitter *emitter, uint64_t timeout_ns);

@@ -130,6 +130,12 @@ struct ao_str ao_members_object(struct ao_members *members)
     return (struct ao_str){members->text.data, members->text.len + 1};
 }
 
+void ao_members_know(struct ao_members *members, uint64_t hash)
+{
+    if (!find(members, hash) && make_room(members) == AO_OK)
+        members->list[members->count++] = (struct ao_member){.hash = hash, .at = AO_MEMBER_SENT};
+}
+
 void ao_members_sent(struct ao_members *members)
 {
     ao_buf_clear(&members->text);

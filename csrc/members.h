@@ -64,6 +64,8 @@ static inline bool ao_members_any(const struct ao_members *members)
 
 /* The object as text, valid until the next change; AO_STR_NONE when empty or memory is short. */
 struct ao_str ao_members_object(struct ao_members *members);
+/* A key that was sent with what stands elsewhere. */
+void ao_members_know(struct ao_members *members, uint64_t hash);
 /* What is there was sent: forget the text, remember the keys. */
 void ao_members_sent(struct ao_members *members);
 

@@ -2,7 +2,9 @@
 #include "core/redact.h"
 #include "csrc/fill.h"
 #include "csrc/ready.h"
+#include "csrc/shape.h"
 #include "csrc/span.h"
+#include "csrc/with.h"
 
 #define NS_PER_SECOND 1000000000.0
 
@@ -17,7 +19,10 @@ struct ao_state *ao_state_of(PyObject *module)
     static PyObject *mod_##function(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) \
     {                                                                                                          \
         static const struct ao_span_form form = {__VA_ARGS__};                                                 \
-        return ao_span_start(ao_state_of(module), &form, args, nargs, kwnames, NULL);                          \
+        struct ao_state *state = ao_state_of(module);                                                          \
+        if (!state->runtime || !ao_runtime_active(state->runtime))                                             \
+            return Py_NewRef((PyObject *)state->noop);                                                         \
+        return ao_span_start(state, &form, args, nargs, kwnames, NULL);                                        \
     }
 
 FORM(start_span, .positional = {AO_KW_name}, .positional_count = 1)
@@ -75,7 +80,7 @@ static PyObject *mod_record(PyObject *module, PyObject *args)
     ao_fill_init(&fill);
     AO_SET(&record, time, ao_clock_now(&state->runtime->clock));
     ao_fill_record(state, &fill, fields, &record);
-    int err = ao_emitter_put(&state->runtime->emitter, &record, flags, NULL);
+    int err = ao_emitter_put(&state->runtime->emitter, &record, flags);
     ao_fill_release(&fill);
     return PyBool_FromLong(err == AO_OK);
 }
@@ -322,7 +327,7 @@ static PyObject *mod_nudge(PyObject *module, PyObject *noargs)
 static PyObject *mod_use_scope(PyObject *module, PyObject *noargs)
 {
     (void)noargs;
-    ao_state_of(module)->scope_used = true;
+    atomic_store(&ao_state_of(module)->scope_used, true);
     Py_RETURN_NONE;
 }
 
@@ -440,7 +445,7 @@ static int module_exec(PyObject *module)
         return -1;
     state->span_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ao_span_spec, NULL);
     state->ready_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ao_ready_spec, NULL);
-    if (!state->span_type || !state->ready_type)
+    if (!state->span_type || !state->ready_type || ao_with_install(state))
         return -1;
     state->current = PyContextVar_New("agentobs_current_span", NULL);
     state->scope = PyContextVar_New("agentobs_scope", NULL);
@@ -466,8 +471,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->noop);
     Py_VISIT(state->current);
     Py_VISIT(state->scope);
-    Py_VISIT(state->helpers);
-    Py_VISIT(state->simplify);
+    Py_VISIT(atomic_load(&state->helpers));
+    Py_VISIT(atomic_load(&state->simplify));
     return 0;
 }
 
@@ -477,8 +482,8 @@ static int module_clear(PyObject *module)
     struct ao_state *state = ao_state_of(module);
     if (!state)
         return 0;
-    Py_CLEAR(state->helpers);
-    Py_CLEAR(state->simplify);
+    Py_XDECREF(atomic_exchange(&state->helpers, NULL));
+    Py_XDECREF(atomic_exchange(&state->simplify, NULL));
     return 0;
 }
 
@@ -496,6 +501,7 @@ static void module_free(void *module)
     for (unsigned k = 0; k < AO_KW_COUNT; k++)
         Py_CLEAR(state->keywords[k]);
     ao_span_pool_clear(state);
+    ao_shapes_clear(state);
     Py_CLEAR(state->span_type);
     Py_CLEAR(state->ready_type);
 }

@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-#define REWIND_KEEP (1024u * 1024)
+#include "core/json.h"
+
+#define TRIM_STEP (UINT64_C(1024) * 1024)
 
 /* How a field of each type lies in an item: a view (length, then bytes), 16 bytes, one byte in a word, or a word. */
 #define IS_VIEW_U64 0
@@ -77,33 +79,12 @@ void ao_ring_release(struct ao_ring *ring)
 
 void ao_ring_clear(struct ao_ring *ring)
 {
-    ring->head = 0;
-    ring->tail = 0;
-    ring->claimed = 0;
+    atomic_store(&ring->head, 0);
+    atomic_store(&ring->tail, 0);
     ring->dropped = 0;
 }
 
-void ao_ring_rewind(struct ao_ring *ring)
-{
-    uint64_t used = ring->head & (ring->size - 1);
-    if (ring->head != ring->tail || used == 0)
-        return;
-    if (used > ring->touched)
-        ring->touched = used;
-    ring->head += ring->size - used;
-    ring->tail = ring->head;
-}
-
-void ao_ring_trim(struct ao_ring *ring)
-{
-    if (ring->head != ring->tail || ring->touched <= REWIND_KEEP)
-        return;
-    madvise(ring->base + REWIND_KEEP, ring->size - REWIND_KEEP, MADV_DONTNEED);
-    ring->touched = 0;
-}
-
-/* At least the size of the packed record; nearly that of a record with every field of fixed size. */
-static uint64_t size_bound(const struct ao_record *record)
+uint64_t ao_item_bound(const struct ao_record *record)
 {
     uint64_t size = sizeof(struct ao_item) + 8 * AO_FIELD_COUNT + 8 * LONG_COUNT;
     const char *from = (const char *)record;
@@ -115,22 +96,10 @@ static uint64_t size_bound(const struct ao_record *record)
     return size;
 }
 
-/* Copies whole words: `to` has room for them, and `from` is read no further than len. */
-static inline void copy_text(char *to, const char *from, uint64_t len)
+const char *ao_item_pack(struct ao_item *item, const struct ao_record *record)
 {
-    if (len > 32) {
-        memcpy(to, from, len);
-        return;
-    }
-    for (; len >= 8; len -= 8, to += 8, from += 8)
-        memcpy(to, from, 8);
-    for (uint64_t i = 0; i < len; i++)
-        to[i] = from[i];
-}
-
-/* Returns the end of what was written. */
-static const char *pack(struct ao_item *item, const struct ao_record *record)
-{
+    item->kind = (uint32_t)record->kind;
+    item->present = record->present;
     char *to = (char *)(item + 1);
     const char *from = (const char *)record;
     for (uint64_t left = record->present; left; left &= left - 1) {
@@ -141,7 +110,7 @@ static const char *pack(struct ao_item *item, const struct ao_record *record)
             memcpy(&text, value, sizeof(text));
             uint64_t len = text.len;
             memcpy(to, &len, 8);
-            copy_text(to + 8, text.ptr, len);
+            ao_item_copy(to + 8, text.ptr, len);
             to += 8 + align8(len);
         } else if (bit & single_bytes) {
             uint64_t word = *(const bool *)value;
@@ -186,71 +155,94 @@ void ao_item_unpack(const struct ao_item *item, struct ao_record *ret_record)
     }
 }
 
+/* AO_STR_NONE, which leaves the field out, when memory is short. */
+static struct ao_str text_of(struct ao_buf *buf, struct ao_str units, unsigned size)
+{
+    ao_buf_clear(buf);
+    ao_json_add_units(buf, units.ptr, size, units.len / size);
+    return ao_buf_err(buf) ? AO_STR_NONE : ao_buf_str(buf);
+}
+
+void ao_item_read(const struct ao_item *item, struct ao_record *ret_record, struct ao_buf *input, struct ao_buf *output)
+{
+    ao_item_unpack(item, ret_record);
+    if (AO_UNITS_INPUT(item->units))
+        ret_record->input = text_of(input, ret_record->input, AO_UNITS_INPUT(item->units));
+    if (AO_UNITS_OUTPUT(item->units))
+        ret_record->output = text_of(output, ret_record->output, AO_UNITS_OUTPUT(item->units));
+}
+
 static struct ao_item *item_at(const struct ao_ring *ring, uint64_t pos)
 {
     return (struct ao_item *)(void *)(ring->base + (pos & (ring->size - 1)));
 }
 
-/* An item never wraps: what is left of the block is skipped. */
-static uint64_t skip_before(const struct ao_ring *ring, uint64_t size)
+/*
+ * The reader has sent everything and will not touch `tail` before it sees a new
+ * head: the producer may move both to the beginning of the block.
+ */
+static uint64_t start_over(struct ao_ring *ring, uint64_t head)
 {
-    uint64_t left = ring->size - (ring->head & (ring->size - 1));
-    return left < size ? left : 0;
+    uint64_t used = head & (ring->size - 1);
+    if (used == 0)
+        return head;
+    if (used > ring->touched)
+        ring->touched = used;
+    head += ring->size - used;
+    atomic_store_explicit(&ring->tail, head, memory_order_relaxed);
+    return head;
 }
 
-int ao_ring_put(struct ao_ring *ring, const struct ao_record *record, bool keep, uint64_t *ret_pos)
+bool ao_ring_trim(struct ao_ring *ring)
 {
-    uint64_t size = size_bound(record);
-    uint64_t skip = skip_before(ring, size);
-    uint64_t room = ring->size - ao_ring_used(ring);
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    if (tail < atomic_load_explicit(&ring->head, memory_order_relaxed))
+        return false;
+    atomic_store(&ring->head, start_over(ring, tail));
+    if (ring->touched <= TRIM_STEP)
+        return false;
+    uint64_t from = (ring->touched - 1) / TRIM_STEP * TRIM_STEP;
+    madvise(ring->base + from, ring->touched - from, MADV_DONTNEED);
+    ring->touched = from;
+    return from > TRIM_STEP;
+}
+
+struct ao_item *ao_ring_begin(struct ao_ring *ring, uint64_t bound, bool keep, uint64_t *ret_pos)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    if (tail >= head) /* ahead, when the last one did not fit */
+        tail = head = start_over(ring, tail);
+    /* An item never wraps: what is left of the block is skipped. */
+    uint64_t left = ring->size - (head & (ring->size - 1));
+    uint64_t skip = left < bound ? left : 0;
+    uint64_t room = ring->size - (head - tail);
     if (!keep)
         room = room > ring->reserve ? room - ring->reserve : 0;
-    if (size > room || skip > room - size || size > UINT32_MAX) {
+    if (bound > room || skip > room - bound || bound > UINT32_MAX) {
         if (ring->dropped < UINT32_MAX)
             ring->dropped++;
-        return AO_ERR_LIMIT;
+        return NULL;
     }
     if (skip >= sizeof(struct ao_item))
-        *item_at(ring, ring->head) = (struct ao_item){.size = (uint32_t)skip, .kind = AO_KIND_COUNT};
-    uint64_t pos = ring->head + skip;
-    struct ao_item *item = item_at(ring, pos);
-    item->dropped = ring->dropped;
-    item->kind = (uint32_t)record->kind;
-    item->present = record->present;
-    atomic_init(&item->link, AO_LINK_NONE);
-    item->size = (uint32_t)(pack(item, record) - (const char *)item);
-    ring->dropped = 0;
+        *item_at(ring, head) = (struct ao_item){.size = (uint32_t)skip, .kind = AO_KIND_COUNT};
     if (skip)
         ring->touched = ring->size;
-    ring->head = pos + item->size;
-    *ret_pos = pos;
-    return AO_OK;
+    struct ao_item *item = item_at(ring, head + skip);
+    item->dropped = ring->dropped;
+    item->units = 0;
+    atomic_init(&item->link, AO_LINK_NONE);
+    ring->dropped = 0;
+    *ret_pos = head + skip;
+    return item;
 }
 
-bool ao_ring_link(struct ao_ring *ring, uint64_t start_pos, uint64_t end_pos)
+bool ao_ring_link(struct ao_ring *ring, uint64_t start_pos, uint64_t link)
 {
-    if (start_pos < ring->tail)
-        return false;
-    _Atomic uint64_t *link = &item_at(ring, start_pos)->link;
     uint64_t expected = AO_LINK_NONE;
-    if (start_pos >= ring->claimed) {
-        /* The writer will see it after it has had the lock: no need for the costlier instruction. */
-        if (atomic_load_explicit(link, memory_order_relaxed) != AO_LINK_NONE)
-            return false;
-        atomic_store_explicit(link, end_pos + 1, memory_order_relaxed);
-    } else if (!atomic_compare_exchange_strong(link, &expected, end_pos + 1)) {
+    if (start_pos < atomic_load_explicit(&ring->tail, memory_order_acquire))
         return false;
-    }
-    atomic_store_explicit(&item_at(ring, end_pos)->link, AO_LINK_SKIP, memory_order_relaxed);
-    return true;
-}
-
-bool ao_ring_withdraw(struct ao_ring *ring, uint64_t start_pos)
-{
-    if (start_pos < ring->tail)
-        return false;
-    uint64_t expected = AO_LINK_NONE;
-    return atomic_compare_exchange_strong(&item_at(ring, start_pos)->link, &expected, AO_LINK_SKIP);
+    return atomic_compare_exchange_strong(&item_at(ring, start_pos)->link, &expected, link);
 }
 
 struct ao_item *ao_ring_item(const struct ao_ring *ring, uint64_t *pos, uint64_t head)

@@ -9,6 +9,14 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include <pyconfig.h> /* Py_GIL_DISABLED */
+
+/* Where Python has no global lock, threads record at the same time. */
+#ifdef Py_GIL_DISABLED
+#define AO_RUNTIME_LANES AO_LANES_MAX
+#else
+#define AO_RUNTIME_LANES 1u
+#endif
 
 static struct ao_runtime runtime;
 static bool runtime_ready;
@@ -170,6 +178,7 @@ static void set_up(void)
         .key = {runtime.config.key, strlen(runtime.config.key)},
         .fd = (int)runtime.config.fd,
         .ring_bytes = (size_t)runtime.config.ring_bytes,
+        .lanes = AO_RUNTIME_LANES,
         .tick_ns = runtime.config.tick_ms * 1000000u,
         .say = say_broken,
         .mask = runtime.config.redact ? ao_mask_record : NULL,

@@ -34,7 +34,7 @@ static PyObject *delegate(PyObject *self, const char *name, PyObject *args, PyOb
 #define DELEGATED(method)                                                               \
     static PyObject *span_##method(PyObject *self, PyObject *args, PyObject *kwargs)    \
     {                                                                                   \
-        if (!as_span(self)->recording)                                                  \
+        if (!ao_span_records(as_span(self)))                                                  \
             Py_RETURN_NONE;                                                             \
         return delegate(self, #method, args, kwargs);                                   \
     }
@@ -61,15 +61,12 @@ static PyObject *span_export(PyObject *self, PyObject *args)
  * A decorator: this span was never meant to be, and is taken back before anything else. agentobs._helpers makes the
  * wrapper from what its start said.
  */
-PyObject *ao_span_call(PyObject *self, PyObject *args, PyObject *kwargs)
+PyObject *ao_span_decorate(PyObject *self, PyObject *function)
 {
     struct ao_span *span = as_span(self);
     struct ao_buf said;
-    PyObject *function;
-    if ((kwargs && PyDict_GET_SIZE(kwargs)) || !PyArg_ParseTuple(args, "O:decorator", &function))
-        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "a span decorates one function");
     ao_buf_init(&said, AO_RECORD_MAX);
-    if (span->recording && ao_emitter_withdraw(&span->state->runtime->emitter, &span->ticket, &said)) {
+    if (ao_span_records(span) && ao_emitter_withdraw(&span->ticket, &said)) {
         span->generation--; /* ends without a record */
         ao_span_finish(span, 0, false);
     }
@@ -77,10 +74,13 @@ PyObject *ao_span_call(PyObject *self, PyObject *args, PyObject *kwargs)
     ao_buf_release(&said);
     PyObject *both = text ? PyTuple_Pack(2, text, function) : NULL;
     PyObject *wrapped = both ? delegate(self, "decorate", both, NULL) : NULL;
+    ao_py_swallow();
     Py_XDECREF(both);
     Py_XDECREF(text);
-    if (wrapped == Py_None)
-        Py_SETREF(wrapped, Py_NewRef(function)); /* no memory for a wrapper: better the function itself than nothing */
+    if (!wrapped || wrapped == Py_None) {
+        Py_XDECREF(wrapped); /* no memory for a wrapper: better the function itself than nothing */
+        wrapped = Py_NewRef(function);
+    }
     return wrapped;
 }
 
@@ -94,14 +94,10 @@ static PyObject *set_current(struct ao_state *state, PyObject *value)
     return token;
 }
 
-/* Once only: a span cannot be its own ancestor. */
-static PyObject *span_enter(PyObject *self, PyObject *noargs)
+/* Makes it the current one; the span's lock is held. */
+static void enter(struct ao_span *span)
 {
-    (void)noargs;
-    struct ao_span *span = as_span(self);
     PyObject *current = NULL;
-    if (span->shared || span->entered)
-        return Py_NewRef(self);
     span->entered = true;
     if (PyContextVar_Get(span->state->current, NULL, &current) < 0)
         ao_py_swallow();
@@ -110,24 +106,44 @@ static PyObject *span_enter(PyObject *self, PyObject *noargs)
         Py_XDECREF(set_current(span->state, Py_None));
         current = Py_NewRef(Py_None);
     }
-    span->token = set_current(span->state, self);
+    span->token = set_current(span->state, (PyObject *)span);
     if (Py_IS_TYPE(current, span->state->span_type))
         span->previous = current;
     else
         Py_DECREF(current);
+}
+
+/* Once only: a span cannot be its own ancestor. */
+PyObject *ao_span_enter(PyObject *self)
+{
+    struct ao_span *span = as_span(self);
+    if (span->shared)
+        return Py_NewRef(self);
+    Py_BEGIN_CRITICAL_SECTION(span);
+    if (!span->entered)
+        enter(span);
+    Py_END_CRITICAL_SECTION();
     return Py_NewRef(self);
 }
 
-/* Leaving in another context than it was entered in, or out of order, must do no harm. */
+static bool has_left(const struct ao_span *span)
+{
+    return atomic_load_explicit(&span->left, memory_order_relaxed);
+}
+
+/*
+ * Leaving in another context than it was entered in, or out of order, must do no harm. The span's lock is held.
+ * (`previous` of spans that were left keeps its value as long as some span may have to look behind it.)
+ */
 static void leave(struct ao_span *span)
 {
     struct ao_span *current = ao_span_current(span->state);
-    span->left = true;
+    atomic_store_explicit(&span->left, true, memory_order_relaxed);
     if (current == span) {
         struct ao_span *back = (struct ao_span *)span->previous;
-        bool in_order = !back || !back->left;
+        bool in_order = !back || !has_left(back);
         /* One that was left before us, in the wrong order, is not come back to. */
-        while (back && back->left)
+        while (back && has_left(back))
             back = (struct ao_span *)back->previous;
         if (!in_order || !span->token || PyContextVar_Reset(span->state->current, span->token) < 0) {
             ao_py_swallow();
@@ -148,26 +164,24 @@ static void fail_with(struct ao_span *span, PyObject *exc)
     Py_XDECREF(helper);
 }
 
-static void exit_span(struct ao_span *span, PyObject *exc)
+void ao_span_exit(PyObject *self, PyObject *exc)
 {
+    struct ao_span *span = as_span(self);
     if (span->shared)
         return;
-    if (span->entered && !span->left)
+    Py_BEGIN_CRITICAL_SECTION(span);
+    if (span->entered && !has_left(span))
         leave(span);
-    if (exc && exc != Py_None && span->recording)
+    Py_END_CRITICAL_SECTION();
+    if (exc && exc != Py_None && ao_span_records(span))
         fail_with(span, exc);
     ao_span_finish(span, 0, false);
 }
 
-static PyObject *span_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    exit_span(as_span(self), nargs > 1 ? args[1] : NULL);
-    Py_RETURN_FALSE;
-}
-
 static PyObject *span_aenter(PyObject *self, PyObject *noargs)
 {
-    PyObject *entered = span_enter(self, noargs);
+    (void)noargs;
+    PyObject *entered = ao_span_enter(self);
     PyObject *ready = ao_ready_new(as_span(self)->state, entered);
     Py_DECREF(entered);
     return ready;
@@ -175,7 +189,7 @@ static PyObject *span_aenter(PyObject *self, PyObject *noargs)
 
 static PyObject *span_aexit(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    exit_span(as_span(self), nargs > 1 ? args[1] : NULL);
+    ao_span_exit(self, nargs > 1 ? args[1] : NULL);
     return ao_ready_new(as_span(self)->state, Py_False);
 }
 
@@ -208,8 +222,7 @@ static PyObject *span_set_attribute(PyObject *self, PyObject *const *args, Py_ss
 
 static PyObject *span_set_attributes(PyObject *self, PyObject *mapping)
 {
-    struct ao_span *span = as_span(self);
-    ao_span_set_members(span, &span->attributes, mapping, AO_USE_ATTRIBUTE);
+    ao_span_set_attributes(as_span(self), mapping);
     Py_RETURN_NONE;
 }
 
@@ -222,7 +235,7 @@ static PyObject *span_update_name(PyObject *self, PyObject *name)
 static PyObject *span_is_recording(PyObject *self, PyObject *noargs)
 {
     (void)noargs;
-    return PyBool_FromLong(as_span(self)->recording);
+    return PyBool_FromLong(ao_span_records(as_span(self)));
 }
 
 /* _set(field, value): the fields that the methods in Python need. */
@@ -244,16 +257,16 @@ static PyObject *span_set(PyObject *self, PyObject *args)
     for (size_t i = 0; i < AO_ARRAY_LEN(texts); i++)
         if (strcmp(field, texts[i].name) == 0)
             ao_span_set_text(span, texts[i].text, value);
-    if (strcmp(field, "input") == 0)
-        ao_span_set_json(span, &span->input, value, AO_USE_CONTENT);
-    else if (strcmp(field, "output") == 0)
-        ao_span_set_json(span, &span->output, value, AO_USE_CONTENT);
-    else if (strcmp(field, "tags") == 0)
-        ao_span_set_json(span, &span->tags, value, AO_USE_DATA);
-    else if (strcmp(field, "metadata") == 0)
-        ao_span_set_members(span, &span->metadata, value, AO_USE_DATA);
-    else if (strcmp(field, "metrics") == 0)
-        ao_span_set_members(span, &span->metrics, value, AO_USE_DATA);
+    static const struct {
+        const char *name;
+        void (*set)(struct ao_span *span, PyObject *value);
+    } values[] = {
+        {"input", ao_span_set_input},       {"output", ao_span_set_output},   {"tags", ao_span_set_tags},
+        {"metadata", ao_span_set_metadata}, {"metrics", ao_span_set_metrics},
+    };
+    for (size_t i = 0; i < AO_ARRAY_LEN(values); i++)
+        if (strcmp(field, values[i].name) == 0)
+            values[i].set(span, value);
     Py_RETURN_NONE;
 }
 
@@ -270,7 +283,7 @@ static PyObject *span_record(PyObject *self, PyObject *args)
         return NULL;
     uint64_t most = span->state->runtime ? span->state->runtime->config.span_event_count : 0;
     bool usage = strcmp(kind, "usage") == 0;
-    if (!span->recording)
+    if (!ao_span_records(span))
         Py_RETURN_FALSE;
     if (!usage && most && span->events++ >= most) {
         ao_span_count_cut(span, 1);
@@ -283,7 +296,7 @@ static PyObject *span_record(PyObject *self, PyObject *args)
     if (span->foreign)
         AO_SET(&record, trace_id, span->trace_id);
     ao_fill_record(span->state, &fill, fields, &record);
-    int err = ao_emitter_put(&span->state->runtime->emitter, &record, flags, NULL);
+    int err = ao_emitter_put(&span->state->runtime->emitter, &record, flags);
     ao_fill_release(&fill);
     return PyBool_FromLong(err == AO_OK);
 }
@@ -299,10 +312,9 @@ static PyObject *span_abandon(PyObject *self, PyObject *noargs)
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 
 PyMethodDef ao_span_methods[] = {
-    {"__enter__", span_enter, METH_NOARGS, "Makes the span current in this context."},
-    {"__exit__", FAST(span_exit), METH_FASTCALL, "Ends the span; an exception marks it as an error and goes on."},
-    {"__aenter__", span_aenter, METH_NOARGS, "As __enter__, awaitable."},
-    {"__aexit__", FAST(span_aexit), METH_FASTCALL, "As __exit__, awaitable."},
+    {"__aenter__", span_aenter, METH_NOARGS, "Makes the span current in this context, as `with` does; awaitable."},
+    {"__aexit__", FAST(span_aexit), METH_FASTCALL,
+     "Ends the span, as `with` does; an exception marks it as an error and goes on. Awaitable."},
     {"end", FAST(span_end), METH_VARARGS | METH_KEYWORDS,
      "end($self, /, end_time=None)\n--\n\nEnds the span. end_time: int ns since the Unix epoch, float seconds, or a "
      "datetime.\nA second call does nothing."},
@@ -375,9 +387,14 @@ static PyObject *get_parent_span_id(PyObject *self, void *closure)
 static PyObject *get_name(PyObject *self, void *closure)
 {
     (void)closure;
-    PyObject *renamed = as_span(self)->texts[AO_TEXT_NEW_NAME];
-    PyObject *name = renamed ? renamed : as_span(self)->name;
-    return Py_NewRef(name ? name : Py_None);
+    struct ao_span *span = as_span(self);
+    PyObject *name;
+    Py_BEGIN_CRITICAL_SECTION(span);
+    PyObject *renamed = span->more ? span->more->texts[AO_TEXT_NEW_NAME] : NULL;
+    name = renamed ? renamed : span->name;
+    name = Py_NewRef(name ? name : Py_None);
+    Py_END_CRITICAL_SECTION();
+    return name;
 }
 
 static PyObject *get_type(PyObject *self, void *closure)

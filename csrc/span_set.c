@@ -1,6 +1,7 @@
 /* Setting values in a span. None of this raises. */
 #include "core/json.h"
-#include "core/json_scan.h"
+#include "csrc/plain.h"
+#include "csrc/shape.h"
 #include "csrc/span.h"
 
 void ao_span_count_cut(struct ao_span *span, unsigned cuts)
@@ -42,92 +43,22 @@ static void set_member(struct ao_span *span, struct ao_members *members, PyObjec
 
 /* ---- the hot path: short plain keys, simple values, written in place ---- */
 
-#define FAST_KEY_MAX 64
-#define FAST_TEXT_MAX 256
-#define NUMBER_MAX 32u
-
-static bool is_short_ascii(PyObject *value, Py_ssize_t most)
-{
-    return PyUnicode_IS_COMPACT_ASCII(value) && PyUnicode_GET_LENGTH(value) <= most;
-}
-
-/* Copies text that needs no escape, in quotes; NULL when it does. The caller made room. */
-static inline char *write_plain(char *to, PyObject *ascii)
-{
-    const char *from = (const char *)PyUnicode_1BYTE_DATA(ascii);
-    size_t len = (size_t)PyUnicode_GET_LENGTH(ascii);
-    *to++ = '"';
-    for (; len >= 8; len -= 8, from += 8, to += 8) {
-        uint64_t word;
-        memcpy(&word, from, 8);
-        if (ao_json_word_special(word))
-            return NULL;
-        memcpy(to, &word, 8);
-    }
-    for (; len; len--) {
-        if (!ao_json_is_plain(*from))
-            return NULL;
-        *to++ = *from++;
-    }
-    *to++ = '"';
-    return to;
-}
-
-static inline char *write_word(char *to, const char *word, size_t len)
-{
-    memcpy(to, word, len);
-    return to + len;
-}
-
-static char *write_int(char *to, PyObject *value)
-{
-    int overflow;
-    long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow)
-        return NULL;
-    if (number < 0)
-        *to++ = '-';
-    uint64_t size = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    if (size < 10) {
-        *to = (char)('0' + size);
-        return to + 1;
-    }
-    return to + ao_format_u64(to, size);
-}
-
-/* NULL when the value needs the long way. */
-static char *write_simple(char *to, PyObject *value)
-{
-    if (PyUnicode_CheckExact(value))
-        return write_plain(to, value);
-    if (PyLong_CheckExact(value))
-        return write_int(to, value);
-    if (value == Py_True)
-        return write_word(to, "true", 4);
-    if (value == Py_False)
-        return write_word(to, "false", 5);
-    if (value == Py_None)
-        return write_word(to, "null", 4);
-    size_t len = ao_format_short_double(to, PyFloat_AS_DOUBLE(value));
-    return len ? to + len : NULL;
-}
+#define KEY_MAX 64
 
 /* False when it is not a case for the fast way; then nothing has changed. */
-static bool set_fast(struct ao_members *members, uint64_t hash, uint32_t most, PyObject *key, PyObject *value)
+static bool set_fast(struct ao_members *members, uint64_t hash, uint32_t most, PyObject *key, PyObject *value,
+                     size_t bound)
 {
     struct ao_buf *text = &members->text;
-    size_t room = (size_t)PyUnicode_GET_LENGTH(key) + NUMBER_MAX;
-    if (PyUnicode_CheckExact(value))
-        room += (size_t)PyUnicode_GET_LENGTH(value);
-    if (!ao_members_room(members, hash, most, room))
+    if (!ao_members_room(members, hash, most, (size_t)PyUnicode_GET_LENGTH(key) + bound + 4))
         return false;
     char *begin = text->data + text->len;
     *begin = text->len ? ',' : '{';
-    char *key_end = write_plain(begin + 1, key);
+    char *key_end = ao_plain_text(begin + 1, key);
     if (!key_end)
         return false;
     *key_end = ':';
-    char *end = write_simple(key_end + 1, value);
+    char *end = ao_plain_value(key_end + 1, value);
     if (!end)
         return false;
     members->list[members->count++] = (struct ao_member){
@@ -148,13 +79,6 @@ static uint64_t hash_of(PyObject *str)
 }
 
 /* ---- every other way ---- */
-
-/* Runs no code of the agent: written in place. */
-static bool is_simple(PyObject *value)
-{
-    return PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) ||
-           PyFloat_CheckExact(value) || value == Py_None;
-}
 
 static void set_simple(struct ao_span *span, struct ao_members *members, PyObject *key, PyObject *value,
                        enum ao_use use)
@@ -184,7 +108,7 @@ static void set_any(struct ao_span *span, struct ao_members *members, PyObject *
 {
     struct ao_buf raw;
     ao_buf_init(&raw, members->text.max);
-    if (ao_state_convert(span->state, &raw, value, use) && span->recording)
+    if (ao_state_convert(span->state, &raw, value, use) && ao_span_records(span))
         set_member(span, members, key, ao_buf_str(&raw));
     ao_buf_release(&raw);
 }
@@ -200,72 +124,191 @@ static void set_one(struct ao_span *span, struct ao_members *members, PyObject *
             return;
         }
     }
-    if (is_simple(value)) {
+    if (ao_is_simple(value)) {
         Py_ssize_t most = (Py_ssize_t)span->state->runtime->config.span_attribute_bytes;
-        most = most < FAST_TEXT_MAX ? most : FAST_TEXT_MAX;
-        if (!is_short_ascii(key, FAST_KEY_MAX) ||
-            (PyUnicode_CheckExact(value) && !is_short_ascii(value, most)) ||
-            !set_fast(members, hash_of(key), most_of(span, members), key, value))
+        size_t bound = ao_plain_bound(value, most < AO_PLAIN_TEXT_MAX ? most : AO_PLAIN_TEXT_MAX);
+        if (!bound || !ao_is_short_ascii(key, KEY_MAX) ||
+            !set_fast(members, hash_of(key), most_of(span, members), key, value, bound))
             set_simple(span, members, key, value, use);
-    }
-    else
+    } else {
         set_any(span, members, key, value, use);
+    }
     Py_XDECREF(text);
+}
+
+/* The keys that went out with the start are keys of the span like those that were set one by one. */
+static void know_sent(struct ao_span *span)
+{
+    const struct ao_shape *shape = span->shape;
+    span->shape = NULL;
+    for (unsigned i = 0; i < shape->attribute_count; i++)
+        ao_members_know(&span->attributes, shape->keys[i].hash);
 }
 
 void ao_span_set_attribute(struct ao_span *span, PyObject *key, PyObject *value)
 {
-    if (!span->recording)
-        return;
     Py_BEGIN_CRITICAL_SECTION(span);
-    set_one(span, &span->attributes, key, value, AO_USE_ATTRIBUTE);
+    if (ao_span_records(span)) {
+        if (span->shape)
+            know_sent(span);
+        set_one(span, &span->attributes, key, value, AO_USE_ATTRIBUTE);
+    }
     Py_END_CRITICAL_SECTION();
 }
 
-void ao_span_set_members(struct ao_span *span, struct ao_members *members, PyObject *mapping, enum ao_use use)
+/* Under the span's lock: each item of a dict that nobody else has. */
+static void set_all(struct ao_span *span, struct ao_members *members, PyObject *dict, enum ao_use use)
 {
     PyObject *key;
     PyObject *value;
     Py_ssize_t pos = 0;
-    if (!span->recording || mapping == Py_None)
-        return;
-    PyObject *dict = PyObject_CallOneArg((PyObject *)&PyDict_Type, mapping);
-    if (!dict) {
-        ao_py_swallow();
-        return;
-    }
-    Py_BEGIN_CRITICAL_SECTION(span);
     while (PyDict_Next(dict, &pos, &key, &value))
         set_one(span, members, key, value, use);
+}
+
+/* A dict of our own of any mapping; NULL without exception when it is none. */
+static PyObject *dict_of(const struct ao_span *span, PyObject *mapping)
+{
+    if (!ao_span_records((struct ao_span *)(uintptr_t)span) || mapping == Py_None)
+        return NULL;
+    PyObject *dict = PyObject_CallOneArg((PyObject *)&PyDict_Type, mapping);
+    if (!dict)
+        ao_py_swallow();
+    return dict;
+}
+
+void ao_span_set_attributes(struct ao_span *span, PyObject *mapping)
+{
+    PyObject *dict = dict_of(span, mapping);
+    if (!dict)
+        return;
+    Py_BEGIN_CRITICAL_SECTION(span);
+    if (span->shape)
+        know_sent(span);
+    set_all(span, &span->attributes, dict, AO_USE_ATTRIBUTE);
     Py_END_CRITICAL_SECTION();
     Py_DECREF(dict);
 }
 
-void ao_span_set_json(struct ao_span *span, struct ao_buf *field, PyObject *value, enum ao_use use)
+/* ---- what most spans never have ---- */
+
+/* Under the span's lock: the place for it, when the span still records. */
+static struct ao_span_more *open_more(struct ao_span *span)
+{
+    struct ao_span_more *more = ao_span_records(span) ? ao_span_more(span) : NULL;
+    if (more)
+        span->untold = true;
+    return more;
+}
+
+void ao_span_set_metadata(struct ao_span *span, PyObject *mapping)
+{
+    PyObject *dict = dict_of(span, mapping);
+    if (!dict)
+        return;
+    Py_BEGIN_CRITICAL_SECTION(span);
+    struct ao_span_more *more = open_more(span);
+    if (more)
+        set_all(span, &more->metadata, dict, AO_USE_DATA);
+    Py_END_CRITICAL_SECTION();
+    Py_DECREF(dict);
+}
+
+void ao_span_set_metrics(struct ao_span *span, PyObject *mapping)
+{
+    PyObject *dict = dict_of(span, mapping);
+    if (!dict)
+        return;
+    Py_BEGIN_CRITICAL_SECTION(span);
+    struct ao_span_more *more = open_more(span);
+    if (more)
+        set_all(span, &more->metrics, dict, AO_USE_DATA);
+    Py_END_CRITICAL_SECTION();
+    Py_DECREF(dict);
+}
+
+/* A str that nothing need be cut of goes out as it is; the writer makes JSON of it. */
+static bool is_whole_text(const struct ao_state *state, PyObject *value)
+{
+    const struct ao_config *config = &state->runtime->config;
+    if (!PyUnicode_CheckExact(value) || config->content != AO_CONTENT_FULL)
+        return false;
+    /* Bytes of UTF-8 at most, and room for every one of them to be escaped. */
+    uint64_t bytes = (uint64_t)PyUnicode_GET_LENGTH(value) * (PyUnicode_IS_COMPACT_ASCII(value) ? 1 : 4);
+    return bytes <= config->value_bytes && bytes <= AO_RECORD_MAX / 16;
+}
+
+/* Takes the value; what was there before is returned, to be dropped without the lock. */
+static PyObject *replace(struct ao_value *field, PyObject *text, struct ao_buf *json)
+{
+    PyObject *old = field->text;
+    struct ao_buf old_json = field->json;
+    field->text = text;
+    field->json = *json;
+    *json = old_json;
+    return old;
+}
+
+static void set_value(struct ao_span *span, bool output, PyObject *value)
+{
+    PyObject *text = NULL;
+    PyObject *old = NULL;
+    struct ao_buf json;
+    if (!ao_span_records(span))
+        return;
+    ao_buf_init(&json, AO_VALUE_MAX);
+    if (is_whole_text(span->state, value))
+        text = Py_NewRef(value);
+    else if (!ao_state_convert(span->state, &json, value, AO_USE_CONTENT))
+        return;
+    Py_BEGIN_CRITICAL_SECTION(span);
+    struct ao_span_more *more = open_more(span);
+    if (more)
+        old = replace(output ? &more->output : &more->input, text, &json);
+    else
+        old = text;
+    Py_END_CRITICAL_SECTION();
+    Py_XDECREF(old);
+    ao_buf_release(&json);
+}
+
+void ao_span_set_input(struct ao_span *span, PyObject *value)
+{
+    set_value(span, false, value);
+}
+
+void ao_span_set_output(struct ao_span *span, PyObject *value)
+{
+    set_value(span, true, value);
+}
+
+void ao_span_set_tags(struct ao_span *span, PyObject *value)
 {
     struct ao_buf raw;
-    if (!span->recording)
+    if (!ao_span_records(span))
         return;
-    ao_buf_init(&raw, field->max);
-    bool single = field == &span->tags && !PyList_Check(value) && !PyTuple_Check(value) && !PyAnySet_Check(value);
-    if (single) /* tags are a list, also when there is one */
+    ao_buf_init(&raw, AO_VALUE_MAX);
+    /* Tags are a list, also when there is one. */
+    bool single = !PyList_Check(value) && !PyTuple_Check(value) && !PyAnySet_Check(value);
+    if (single)
         ao_buf_add_char(&raw, '[');
-    bool converted = ao_state_convert(span->state, &raw, value, use);
+    bool converted = ao_state_convert(span->state, &raw, value, AO_USE_DATA);
     if (single)
         ao_buf_add_char(&raw, ']');
-    if (converted && !raw.err && span->recording) {
-        Py_BEGIN_CRITICAL_SECTION(span);
-        ao_buf_release(field);
-        *field = raw;
-        Py_END_CRITICAL_SECTION();
-        return;
+    Py_BEGIN_CRITICAL_SECTION(span);
+    struct ao_span_more *more = converted && !raw.err ? open_more(span) : NULL;
+    if (more) {
+        struct ao_buf old = more->tags;
+        more->tags = raw;
+        raw = old;
     }
+    Py_END_CRITICAL_SECTION();
     ao_buf_release(&raw);
 }
 
 void ao_span_set_text(struct ao_span *span, enum ao_span_text text, PyObject *value)
 {
-    if (!span->recording || value == Py_None)
+    if (!ao_span_records(span) || value == Py_None)
         return;
     PyObject *str = PyUnicode_CheckExact(value) ? Py_NewRef(value) : PyObject_Str(value);
     if (!str || !PyUnicode_CheckExact(str)) {
@@ -274,6 +317,12 @@ void ao_span_set_text(struct ao_span *span, enum ao_span_text text, PyObject *va
         return;
     }
     Py_BEGIN_CRITICAL_SECTION(span);
-    Py_XSETREF(span->texts[text], str);
+    struct ao_span_more *more = open_more(span);
+    if (more) {
+        PyObject *old = more->texts[text];
+        more->texts[text] = str;
+        str = old;
+    }
     Py_END_CRITICAL_SECTION();
+    Py_XDECREF(str);
 }

@@ -1,22 +1,29 @@
 #include "csrc/state.h"
 
+#include "csrc/plain.h"
 #include "csrc/span.h"
 
 #include <time.h>
 #include <unistd.h>
 
-#define VALUE_BUF_MAX (12u * 1024 * 1024)
+/* What is had once and kept; two threads that come at the same time both make it, and one of them is kept. */
+static PyObject *keep(_Atomic(PyObject *) *place, PyObject *made)
+{
+    PyObject *before = NULL;
+    if (made && !atomic_compare_exchange_strong(place, &before, made)) {
+        Py_DECREF(made);
+        return before;
+    }
+    ao_py_swallow();
+    return made;
+}
 
 PyObject *ao_helper(struct ao_state *state, const char *name)
 {
-    if (!state->helpers) {
-        state->helpers = PyImport_ImportModule("agentobs._helpers");
-        if (!state->helpers) {
-            ao_py_swallow();
-            return NULL;
-        }
-    }
-    PyObject *found = PyObject_GetAttrString(state->helpers, name);
+    PyObject *helpers = atomic_load_explicit(&state->helpers, memory_order_acquire);
+    if (!helpers)
+        helpers = keep(&state->helpers, PyImport_ImportModule("agentobs._helpers"));
+    PyObject *found = helpers ? PyObject_GetAttrString(helpers, name) : NULL;
     if (!found)
         ao_py_swallow();
     return found;
@@ -24,13 +31,13 @@ PyObject *ao_helper(struct ao_state *state, const char *name)
 
 PyObject *ao_state_simplify(struct ao_state *state)
 {
-    if (!state->simplify) {
-        PyObject *module = PyImport_ImportModule("agentobs._simplify");
-        state->simplify = module ? PyObject_GetAttrString(module, "simplify") : NULL;
-        Py_XDECREF(module);
-        ao_py_swallow();
-    }
-    return state->simplify;
+    PyObject *simplify = atomic_load_explicit(&state->simplify, memory_order_acquire);
+    if (simplify)
+        return simplify;
+    PyObject *module = PyImport_ImportModule("agentobs._simplify");
+    PyObject *made = module ? PyObject_GetAttrString(module, "simplify") : NULL;
+    Py_XDECREF(module);
+    return keep(&state->simplify, made);
 }
 
 enum ao_keyword ao_keyword_find(const struct ao_state *state, PyObject *name)
@@ -66,12 +73,6 @@ void ao_state_converter(struct ao_state *state, struct ao_convert *convert, stru
         convert->chars_max = config->content_chars;
 }
 
-static bool is_plain(PyObject *value)
-{
-    return value == Py_None || PyUnicode_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) ||
-           PyFloat_CheckExact(value);
-}
-
 bool ao_state_convert(struct ao_state *state, struct ao_buf *out, PyObject *value, enum ao_use use)
 {
     struct ao_convert convert;
@@ -79,7 +80,7 @@ bool ao_state_convert(struct ao_state *state, struct ao_buf *out, PyObject *valu
         return false;
     size_t mark = out->len;
     ao_state_converter(state, &convert, out, use);
-    if (!is_plain(value))
+    if (!ao_is_simple(value))
         convert.simplify = ao_state_simplify(state);
     ao_convert_value(&convert, value);
     if (out->err == AO_ERR_LIMIT) {
@@ -158,7 +159,7 @@ bool ao_state_open(struct ao_state *state)
     struct ao_record hello;
     struct ao_buf resource;
     ao_record_init(&hello, AO_KIND_HELLO);
-    ao_buf_init(&resource, VALUE_BUF_MAX);
+    ao_buf_init(&resource, AO_VALUE_MAX);
     fill_hello(state, &hello, &resource);
     int err = ao_emitter_start(emitter, &hello);
     ao_buf_release(&resource);

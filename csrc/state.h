@@ -24,7 +24,13 @@ enum ao_keyword {
 };
 
 #define AO_KEYWORD_SLOTS 256u
+#define AO_SHAPE_SLOTS 256u
+#define AO_SEEN_SLOTS 16u
 #define AO_POOL_MAX 64u
+
+#define AO_VALUE_MAX (12u * 1024 * 1024) /* bytes of JSON of whatever a span holds */
+
+struct ao_shape;
 
 struct ao_state {
     struct ao_runtime *runtime; /* NULL only when memory was short at import: nothing is recorded */
@@ -33,18 +39,19 @@ struct ao_state {
     struct ao_span *noop;   /* the shared span of a process that does not record; owned */
     PyObject *current;      /* ContextVar: the current span or None */
     PyObject *scope;        /* ContextVar: (session_id, user_id, attributes) or None */
-    bool scope_used;
-    PyObject *helpers;      /* module agentobs._helpers, imported when first needed */
-    PyObject *simplify;
+    _Atomic bool scope_used;
+    _Atomic(PyObject *) helpers;  /* module agentobs._helpers, imported when first needed */
+    _Atomic(PyObject *) simplify; /* agentobs._simplify.simplify, the same */
     PyObject *keywords[AO_KW_COUNT];
     uint8_t keyword_slots[AO_KEYWORD_SLOTS]; /* hash -> keyword + 1 */
     PyObject *str_task;     /* the default type */
     PyObject *str_tool;
-    struct ao_span *open;   /* recording spans that have not ended, for the end of the process */
-    struct ao_span *pool;   /* dead spans with their buffers */
+    _Atomic(struct ao_shape *) shapes[AO_SHAPE_SLOTS]; /* shape.h */
+    PyObject *seen[AO_SEEN_SLOTS]; /* names of keyword arguments that were seen once; owned */
+    struct ao_span *pool;   /* dead spans with their buffers; none where threads run at the same time */
     unsigned pool_count;
 #ifdef Py_GIL_DISABLED
-    PyMutex lock; /* guards `open` */
+    PyMutex lock; /* guards `seen`, and the making of shapes */
 #endif
 };
 

@@ -9,7 +9,7 @@
 #include "csrc/emitter.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
-/* Space goes back to the producers at least this often while a burst drains. */
+/* Space goes back to the producers at least this often while a burst drains, and each lane has its turn. */
 #define BATCH_BYTES (64u * 1024)
 /* After so many empty ticks the writer sleeps until it is woken. */
 #define IDLE_TICKS 10u
@@ -159,12 +159,30 @@ static bool merge(struct ao_buf *out, struct ao_record *span, const struct ao_re
     return true;
 }
 
-/* ---- the loop ---- */
+/* ---- items ---- */
 
-static void send_item(struct ao_emitter *e, struct ao_item *item)
+static void send_with_time(struct ao_emitter *e, struct ao_record *span, uint64_t end)
+{
+    span->kind = AO_KIND_SPAN;
+    if (!AO_HAS(span, start))
+        AO_SET(span, start, span->time);
+    AO_SET(span, time, end);
+    send_record(e, span);
+}
+
+static void send_joined(struct ao_emitter *e, const struct ao_ring *ring, struct ao_record *span, uint64_t pos)
+{
+    struct ao_record end;
+    ao_item_read(ao_ring_item(ring, &pos, UINT64_MAX), &end, &e->texts[1], &e->texts[2]);
+    bool whole = merge(&e->merged, span, &end);
+    send_record(e, span);
+    if (!whole)
+        send_record(e, &end);
+}
+
+static void send_item(struct ao_emitter *e, const struct ao_ring *ring, struct ao_item *item)
 {
     struct ao_record record;
-    struct ao_record end;
     e->seq += item->dropped;
     if (e->broken) {
         lose(e);
@@ -173,17 +191,14 @@ static void send_item(struct ao_emitter *e, struct ao_item *item)
     uint64_t link = atomic_exchange(&item->link, AO_LINK_TAKEN);
     if (link == AO_LINK_SKIP)
         return;
-    ao_item_unpack(item, &record);
-    if (link == AO_LINK_NONE) {
+    /* Only a whole span has both, and it has no link. */
+    ao_item_read(item, &record, &e->texts[0], &e->texts[1]);
+    if (link == AO_LINK_NONE)
         send_record(e, &record);
-        return;
-    }
-    uint64_t pos = link - 1;
-    ao_item_unpack(ao_ring_item(&e->ring, &pos, UINT64_MAX), &end);
-    bool whole = merge(&e->merged, &record, &end);
-    send_record(e, &record);
-    if (!whole)
-        send_record(e, &end);
+    else if (link & AO_LINK_ENDED)
+        send_with_time(e, &record, link & ~AO_LINK_ENDED);
+    else
+        send_joined(e, ring, &record, link - 1);
 }
 
 _Static_assert(AO_FIELD_time == AO_FIELD_seq + 1 && AO_FIELD_seq == AO_FIELD_writer + 1,
@@ -198,49 +213,64 @@ static bool is_young(const struct ao_item *item, uint64_t now)
     return now - time < GRACE_NS;
 }
 
-/* Sends what lies between tail and head, a batch at most, up to the first young start; returns the new tail. */
-static uint64_t send_batch(struct ao_emitter *e, uint64_t tail, uint64_t head, uint64_t now, bool *ret_young)
-{
-    uint64_t limit = tail + BATCH_BYTES;
-    struct ao_item *item;
-    while (tail < limit && (item = ao_ring_item(&e->ring, &tail, head))) {
-        uint32_t size = item->size;
-        if (now && is_young(item, now)) {
-            *ret_young = true;
-            break;
-        }
-        send_item(e, item);
-        tail += size;
-    }
-    write_out(e, true);
-    return tail;
-}
+/* ---- the loop ---- */
 
 struct drained {
     bool any;
     bool young; /* stopped at a young start */
 };
 
-/* Sends what lay in the ring when it was called. */
-static struct drained drain(struct ao_emitter *e)
+/* Sends what lies between tail and head, a batch at most, up to the first young start. False when it stopped there. */
+static bool send_batch(struct ao_emitter *e, struct ao_ring *ring, uint64_t head, uint64_t now)
+{
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    uint64_t limit = tail + BATCH_BYTES;
+    bool young = false;
+    struct ao_item *item;
+    while (tail < limit && !young && (item = ao_ring_item(ring, &tail, head))) {
+        uint32_t size = item->size;
+        young = now && is_young(item, now);
+        if (!young) {
+            send_item(e, ring, item);
+            tail += size;
+        }
+    }
+    write_out(e, true);
+    atomic_store_explicit(&ring->tail, tail, memory_order_release);
+    return !young;
+}
+
+static void tell_done(struct ao_emitter *e)
 {
     pthread_mutex_lock(&e->lock);
-    uint64_t tail = e->ring.tail;
-    uint64_t head = e->ring.head;
-    e->ring.claimed = head;
-    uint64_t now = e->closing || e->pausing ? 0 : ao_clock_now(e->clock);
-    e->urgent = false;
+    e->written = e->counts;
+    pthread_cond_broadcast(&e->done);
     pthread_mutex_unlock(&e->lock);
-    struct drained drained = {.any = tail < head};
-    while (tail < head && !drained.young) {
-        tail = send_batch(e, tail, head, now, &drained.young);
-        pthread_mutex_lock(&e->lock);
-        e->ring.tail = tail;
-        if (tail == e->ring.head)
-            ao_ring_rewind(&e->ring);
-        e->written = e->counts;
-        pthread_cond_broadcast(&e->done);
-        pthread_mutex_unlock(&e->lock);
+}
+
+/* Sends what lay in the rings when it was called, the lanes taking turns. */
+static struct drained drain(struct ao_emitter *e)
+{
+    uint64_t heads[AO_LANES_MAX];
+    bool waits[AO_LANES_MAX] = {false};
+    struct drained drained = {false, false};
+    pthread_mutex_lock(&e->lock);
+    uint64_t now = e->closing || e->pausing ? 0 : ao_clock_now(e->clock);
+    pthread_mutex_unlock(&e->lock);
+    atomic_store(&e->urgent, false); /* before the heads are read: see put.h */
+    for (unsigned i = 0; i < e->config.lanes; i++)
+        heads[i] = atomic_load(&e->lanes[i].ring.head);
+    for (bool more = true; more;) {
+        more = false;
+        for (unsigned i = 0; i < e->config.lanes; i++) {
+            struct ao_ring *ring = &e->lanes[i].ring;
+            if (waits[i] || atomic_load_explicit(&ring->tail, memory_order_relaxed) >= heads[i])
+                continue;
+            waits[i] = !send_batch(e, ring, heads[i], now);
+            drained.young |= waits[i];
+            drained.any = more = true;
+            tell_done(e);
+        }
     }
     return drained;
 }
@@ -263,31 +293,59 @@ static void say_bye(struct ao_emitter *e)
     AO_SET(&bye, truncated, stats.truncated);
     AO_SET(&bye, bytes, stats.bytes);
     AO_SET(&bye, write_time, stats.write_time);
-    pthread_mutex_lock(&e->lock);
-    e->seq += e->ring.dropped;
-    pthread_mutex_unlock(&e->lock);
+    for (unsigned i = 0; i < e->config.lanes; i++) {
+        ao_lane_lock(&e->lanes[i]);
+        e->seq += e->lanes[i].ring.dropped;
+        ao_lane_unlock(&e->lanes[i]);
+    }
     send_record(e, &bye);
     write_out(e, true);
+}
+
+/* Empty rings give memory back, a little at a time: a producer may be waiting for the lane. */
+static void trim_rings(struct ao_emitter *e)
+{
+    for (unsigned i = 0; i < e->config.lanes; i++) {
+        bool more = true;
+        while (more) {
+            ao_lane_lock(&e->lanes[i]);
+            more = ao_ring_trim(&e->lanes[i].ring);
+            ao_lane_unlock(&e->lanes[i]);
+        }
+    }
+}
+
+/*
+ * Under the lock: says that it rests, in the given way, and then looks whether anything came before that was heard. False,
+ * and awake again, when something did.
+ */
+static bool rest(struct ao_emitter *e, enum ao_writer_state how)
+{
+    atomic_store(&e->writer_state, how);
+    if (ao_emitter_all_sent(e))
+        return true;
+    atomic_store(&e->writer_state, AO_WRITER_AWAKE);
+    return false;
 }
 
 /* Waits for work: a tick while there was some lately, else until woken. False when it is time to end. */
 static bool wait_for_work(struct ao_emitter *e, unsigned *idle, bool young)
 {
+    if (*idle == IDLE_TICKS)
+        trim_rings(e);
     pthread_mutex_lock(&e->lock);
-    if (*idle >= IDLE_TICKS && e->ring.tail == e->ring.head) {
-        e->sleeping = true;
-        ao_ring_trim(&e->ring);
-        while (e->sleeping && !e->urgent && !e->closing && !e->pausing)
+    if (*idle >= IDLE_TICKS && rest(e, AO_WRITER_ASLEEP)) {
+        while (atomic_load(&e->writer_state) == AO_WRITER_ASLEEP && !e->closing && !e->pausing)
             pthread_cond_wait(&e->wake, &e->lock);
-        e->sleeping = false;
+        atomic_store(&e->writer_state, AO_WRITER_AWAKE);
         *idle = 0;
     }
     uint64_t until = ao_mono_now() + (young ? GRACE_NS : e->config.tick_ns);
     struct timespec deadline = {.tv_sec = (time_t)(until / NS_PER_SECOND), .tv_nsec = (long)(until % NS_PER_SECOND)};
     int err = 0;
-    while ((!e->urgent || young) && !e->closing && !e->pausing && err != ETIMEDOUT)
+    while ((!atomic_load(&e->urgent) || young) && !e->closing && !e->pausing && err != ETIMEDOUT)
         err = pthread_cond_timedwait(&e->wake, &e->lock, &deadline);
-    bool end = (e->closing || e->pausing) && e->ring.tail == e->ring.head;
+    bool end = (e->closing && ao_emitter_all_sent(e)) || (!e->closing && e->pausing && rest(e, AO_WRITER_GONE));
     pthread_mutex_unlock(&e->lock);
     return !end;
 }
@@ -317,13 +375,13 @@ void *ao_writer_main(void *arg)
         trim(&e->json);
         ao_buf_clear(&e->merged);
         trim(&e->merged);
+        for (size_t i = 0; i < AO_ARRAY_LEN(e->texts); i++) {
+            ao_buf_clear(&e->texts[i]);
+            trim(&e->texts[i]);
+        }
     }
-    pthread_mutex_lock(&e->lock);
-    bool closing = e->closing;
-    e->running = closing; /* when pausing: whoever has the lock next may start another */
-    pthread_mutex_unlock(&e->lock);
-    if (!closing)
-        return NULL;
+    if (atomic_load(&e->writer_state) == AO_WRITER_GONE)
+        return NULL; /* a fork is near; the next record starts another */
     if (!e->broken)
         say_bye(e);
     pthread_mutex_lock(&e->lock);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "core/framer.h"
-#include "csrc/emitter.h"
+#include "csrc/put.h"
 #include "tests/c/torture.h"
 
 #define KEY "00112233445566778899aabbccddeeff"
@@ -125,7 +125,7 @@ static void on_say(const char *what, int errnum)
 static struct ao_emitter_config default_config(int fd)
 {
     return (struct ao_emitter_config){
-        .key = AO_STR(KEY), .fd = fd, .ring_bytes = 1u << 20, .tick_ns = 5000000, .say = on_say};
+        .key = AO_STR(KEY), .fd = fd, .ring_bytes = 1u << 20, .lanes = 1, .tick_ns = 5000000, .say = on_say};
 }
 
 static struct ao_record make_hello(void)
@@ -194,7 +194,7 @@ static int put_usage(struct ao_emitter *emitter, uint64_t value, unsigned flags)
     AO_SET(&record, time, ao_clock_now(&ao_test_clock));
     AO_SET(&record, span_id, writer_id);
     AO_SET(&record, input_tokens, value);
-    return ao_emitter_put(emitter, &record, flags, NULL);
+    return ao_emitter_put(emitter, &record, flags);
 }
 
 static struct ao_record make_span(enum ao_kind kind)
@@ -247,17 +247,17 @@ static void test_a_start_and_its_end_become_one_span(void **state)
     AO_SET(&begin, attributes, AO_STR("{\"a\":1}"));
     struct ao_record end = make_span(AO_KIND_SPAN_END);
     AO_SET(&end, attributes, AO_STR("{\"b\":2}"));
-    assert_int_equal(ao_emitter_put(&f.emitter, &begin, 0, &first), AO_OK);
-    assert_int_equal(ao_emitter_put_end(&f.emitter, &end, 0, &first), AO_OK);
-    assert_int_equal(ao_emitter_put(&f.emitter, &begin, 0, &second), AO_OK);
+    assert_int_equal(ao_emitter_put_start(&f.emitter, &begin, 0, &first), AO_OK);
+    assert_int_equal(ao_emitter_put_end(&f.emitter, &end, 0, &first, true), AO_OK);
+    assert_int_equal(ao_emitter_put_start(&f.emitter, &begin, 0, &second), AO_OK);
     ao_buf_init(&said, 4096);
-    assert_true(ao_emitter_withdraw(&f.emitter, &second, &said));
+    assert_true(ao_emitter_withdraw(&second, &said));
     assert_true(memmem(said.data, said.len, "{\"a\":1}", 7) != NULL);
-    assert_false(ao_emitter_withdraw(&f.emitter, &second, &said));
+    assert_false(ao_emitter_withdraw(&second, &said));
     ao_buf_release(&said);
-    assert_int_equal(ao_emitter_put(&f.emitter, &begin, 0, &third), AO_OK);
+    assert_int_equal(ao_emitter_put_start(&f.emitter, &begin, 0, &third), AO_OK);
     assert_int_equal(ao_emitter_flush(&f.emitter, 20 * SECOND), AO_OK);
-    assert_int_equal(ao_emitter_put_end(&f.emitter, &end, 0, &third), AO_OK);
+    assert_int_equal(ao_emitter_put_end(&f.emitter, &end, 0, &third, true), AO_OK);
     finish(&f, AO_OK);
     assert_int_equal(f.seen.of_kind[AO_KIND_SPAN], 1);
     assert_int_equal(f.seen.of_kind[AO_KIND_SPAN_START], 1);
@@ -282,7 +282,7 @@ static void test_a_large_record_arrives_whole(void **state)
     memset(big, '7', size);
     struct ao_record record = make_span(AO_KIND_SPAN_START);
     AO_SET(&record, input, ((struct ao_str){big, size}));
-    assert_int_equal(ao_emitter_put(&f.emitter, &record, 0, NULL), AO_OK);
+    assert_int_equal(ao_emitter_put(&f.emitter, &record, 0), AO_OK);
     free(big);
     finish(&f, AO_OK);
     assert_int_equal(f.seen.largest_name, size);
@@ -325,21 +325,22 @@ static void *produce(void *arg)
         struct ao_ticket ticket;
         struct ao_record begin = make_span(AO_KIND_SPAN_START);
         struct ao_record end = make_span(AO_KIND_SPAN_END);
-        ao_emitter_put(emitter, &begin, i % 64 ? 0 : AO_PUT_NOW, &ticket);
-        ao_emitter_put_end(emitter, &end, 0, &ticket);
+        ao_emitter_put_start(emitter, &begin, i % 64 ? 0 : AO_PUT_NOW, &ticket);
+        if (i % 3 == 0 || !ao_put_end_time(&ticket, end.time))
+            ao_emitter_put_end(emitter, &end, 0, &ticket, true);
         if (i % 500 == 0)
             ao_emitter_flush(emitter, 20 * SECOND);
     }
     return NULL;
 }
 
-static void test_many_threads_lose_nothing(void **state)
+static void run_threads(unsigned lanes)
 {
     struct fixture f;
     pthread_t threads[4];
-    (void)state;
     struct ao_emitter_config config = default_config(-1);
     config.ring_bytes = 16u << 20;
+    config.lanes = lanes;
     open_pipe(&f);
     set_up(&f, config);
     start_reader(&f);
@@ -352,6 +353,80 @@ static void test_many_threads_lose_nothing(void **state)
     assert_int_equal(f.seen.of_kind[AO_KIND_SPAN] + f.seen.of_kind[AO_KIND_SPAN_START], 12000);
     assert_int_equal(f.seen.of_kind[AO_KIND_SPAN] + f.seen.of_kind[AO_KIND_SPAN_END], 12000);
     assert_int_equal(f.seen.gaps + f.seen.bad, 0);
+    tear_down(&f);
+}
+
+static void test_many_threads_lose_nothing(void **state)
+{
+    (void)state;
+    run_threads(1);
+    run_threads(3); /* fewer lanes than threads */
+    run_threads(AO_LANES_MAX);
+}
+
+static void *put_until_full(void *arg)
+{
+    while (put_usage(arg, 1, 0) == AO_OK) {
+    }
+    return NULL;
+}
+
+/* Nobody reads: one lane may fill its ring, and each of the others its share of one. */
+static void test_lanes_share_the_memory(void **state)
+{
+    struct fixture f;
+    pthread_t threads[4];
+    struct ao_emitter_stats stats;
+    struct ao_emitter_config config = default_config(-1);
+    config.lanes = 4;
+    (void)state;
+    open_pipe(&f);
+    set_up(&f, config);
+    assert_int_equal(start(&f.emitter), AO_OK);
+    for (size_t i = 0; i < AO_ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, put_until_full, &f.emitter), 0);
+    for (size_t i = 0; i < AO_ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    ao_emitter_get_stats(&f.emitter, &stats);
+    assert_true(stats.pending > config.ring_bytes / 4 && stats.pending < config.ring_bytes * 2);
+    assert_true(stats.dropped >= AO_ARRAY_LEN(threads));
+    start_reader(&f);
+    finish(&f, AO_OK);
+    assert_int_equal(f.seen.gaps, stats.dropped);
+    assert_int_equal(f.seen.bye.dropped, stats.dropped);
+    tear_down(&f);
+}
+
+static bool take_any(void *user, struct ao_ticket *ticket)
+{
+    struct ao_ticket **not_this = user;
+    return ticket != *not_this;
+}
+
+static void test_open_spans_are_found(void **state)
+{
+    struct fixture f;
+    struct ao_ticket tickets[2];
+    struct ao_ticket *none = NULL;
+    struct ao_ticket *first = &tickets[0];
+    (void)state;
+    open_pipe(&f);
+    set_up(&f, default_config(-1));
+    start_reader(&f);
+    assert_int_equal(start(&f.emitter), AO_OK);
+    struct ao_record begin = make_span(AO_KIND_SPAN_START);
+    struct ao_record end = make_span(AO_KIND_SPAN_END);
+    assert_null(ao_emitter_find_open(&f.emitter, take_any, &none));
+    for (size_t i = 0; i < AO_ARRAY_LEN(tickets); i++)
+        assert_int_equal(ao_emitter_put_start(&f.emitter, &begin, 0, &tickets[i]), AO_OK);
+    assert_ptr_equal(ao_emitter_find_open(&f.emitter, take_any, &first), &tickets[1]);
+    assert_int_equal(ao_emitter_put_end(&f.emitter, &end, 0, &tickets[1], true), AO_OK);
+    assert_ptr_equal(ao_emitter_find_open(&f.emitter, take_any, &none), &tickets[0]);
+    assert_null(ao_emitter_find_open(&f.emitter, take_any, &first));
+    ao_emitter_forget(&tickets[0]);
+    ao_emitter_forget(&tickets[0]);
+    assert_null(ao_emitter_find_open(&f.emitter, take_any, &none));
+    finish(&f, AO_OK);
     tear_down(&f);
 }
 
@@ -607,6 +682,8 @@ int main(void)
         cmocka_unit_test(test_a_large_record_arrives_whole),
         cmocka_unit_test(test_a_reader_that_stops_costs_records_and_nothing_else),
         cmocka_unit_test(test_many_threads_lose_nothing),
+        cmocka_unit_test(test_lanes_share_the_memory),
+        cmocka_unit_test(test_open_spans_are_found),
         cmocka_unit_test(test_each_write_fails_in_turn),
         cmocka_unit_test(test_interrupted_and_short_writes_go_on),
         cmocka_unit_test(test_every_allocation_fails_in_turn),

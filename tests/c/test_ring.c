@@ -22,10 +22,19 @@ static struct ao_record event(uint64_t time, size_t size)
     return record;
 }
 
-static uint64_t put(struct ao_ring *ring, struct ao_record record, bool keep, int expected)
+/* Appends a record; false when it does not fit. */
+static bool put_record(struct ao_ring *ring, const struct ao_record *record, bool keep, uint64_t *ret_pos)
+{
+    struct ao_item *item = ao_ring_begin(ring, ao_item_bound(record), keep, ret_pos);
+    if (item)
+        ao_ring_commit(ring, item, *ret_pos, ao_item_pack(item, record));
+    return item != NULL;
+}
+
+static uint64_t put(struct ao_ring *ring, struct ao_record record, bool keep, bool expected)
 {
     uint64_t pos = 0;
-    assert_int_equal(ao_ring_put(ring, &record, keep, &pos), expected);
+    assert_int_equal(put_record(ring, &record, keep, &pos), expected);
     return pos;
 }
 
@@ -49,7 +58,7 @@ static void test_every_field_comes_back(void **state)
 #define ANY_SPAN_ID(f) AO_SET(&in, f, id)
 #define ANY_FIELD(type, member, key, kinds, max, meaning) ANY_##type(member);
     AO_RECORD_FIELDS(ANY_FIELD)
-    uint64_t pos = put(&ring, in, false, AO_OK);
+    uint64_t pos = put(&ring, in, false, true);
     struct ao_item *item = ao_ring_item(&ring, &pos, ring.head);
     assert_non_null(item);
     ao_item_unpack(item, &out);
@@ -74,11 +83,12 @@ static void test_every_field_comes_back(void **state)
 static void take(struct ao_ring *ring, uint64_t time)
 {
     struct ao_record out;
-    struct ao_item *item = ao_ring_item(ring, &ring->tail, ring->head);
+    uint64_t tail = ring->tail;
+    struct ao_item *item = ao_ring_item(ring, &tail, ring->head);
     assert_non_null(item);
     ao_item_unpack(item, &out);
     assert_true(out.time == time);
-    ring->tail += item->size;
+    ring->tail = tail + item->size;
 }
 
 static void test_order_and_bytes_survive_any_number_of_rounds(void **state)
@@ -93,7 +103,7 @@ static void test_order_and_bytes_survive_any_number_of_rounds(void **state)
         random = random * 1664525 + 1013904223;
         struct ao_record record = event(in, random >> 20);
         uint64_t pos;
-        if (ao_ring_put(&ring, &record, false, &pos) == AO_OK)
+        if (put_record(&ring, &record, false, &pos))
             in++;
         else
             ring.dropped = 0;
@@ -101,8 +111,6 @@ static void test_order_and_bytes_survive_any_number_of_rounds(void **state)
             take(&ring, out++);
             random >>= 1;
         }
-        if (out == in && random & 2)
-            ao_ring_rewind(&ring);
     }
     ao_ring_release(&ring);
 }
@@ -114,17 +122,22 @@ static void test_a_full_ring_counts_and_keeps_its_reserve(void **state)
     assert_int_equal(ao_ring_init(&ring, 1), AO_OK);
     struct ao_record record = event(0, 1000);
     uint64_t pos;
-    while (ao_ring_put(&ring, &record, false, &pos) == AO_OK) {
+    while (put_record(&ring, &record, false, &pos)) {
     }
     assert_int_equal(ring.dropped, 1);
     assert_true(ao_ring_used(&ring) <= ring.size - ring.reserve);
-    put(&ring, event(1, 1000), false, AO_ERR_LIMIT);
-    pos = put(&ring, event(2, 1000), true, AO_OK);
+    put(&ring, event(1, 1000), false, false);
+    pos = put(&ring, event(2, 1000), true, true);
     struct ao_item *item = ao_ring_item(&ring, &pos, ring.head);
     assert_int_equal(item->dropped, 2);
     assert_int_equal(ring.dropped, 0);
-    put(&ring, event(3, ring.size), true, AO_ERR_LIMIT);
+    put(&ring, event(3, ring.size), true, false);
     ao_ring_release(&ring);
+}
+
+static uint64_t link_at(struct ao_ring *ring, uint64_t pos)
+{
+    return ao_ring_item(ring, &pos, ring->head)->link;
 }
 
 static void test_an_end_joins_a_start_that_is_still_there(void **state)
@@ -132,29 +145,26 @@ static void test_an_end_joins_a_start_that_is_still_there(void **state)
     struct ao_ring ring;
     (void)state;
     assert_int_equal(ao_ring_init(&ring, 1), AO_OK);
-    uint64_t start = put(&ring, event(0, 1), false, AO_OK);
-    uint64_t end = put(&ring, event(1, 1), false, AO_OK);
-    assert_true(ao_ring_link(&ring, start, end));
-    assert_false(ao_ring_link(&ring, start, end));
-    assert_true(ao_ring_item(&ring, &start, ring.head)->link == end + 1);
-    assert_true(ao_ring_item(&ring, &end, ring.head)->link == AO_LINK_SKIP);
+    uint64_t start = put(&ring, event(0, 1), false, true);
+    uint64_t end = put(&ring, event(1, 1), false, true);
+    assert_true(ao_ring_link(&ring, start, end + 1));
+    assert_false(ao_ring_link(&ring, start, AO_LINK_ENDED | 5));
+    assert_true(link_at(&ring, start) == end + 1);
 
-    uint64_t taken = put(&ring, event(2, 1), false, AO_OK);
-    ring.claimed = ring.head; /* as the writer does before it takes */
-    uint64_t later = put(&ring, event(4, 1), false, AO_OK);
-    assert_true(ao_ring_link(&ring, taken, later));
-    atomic_store(&ao_ring_item(&ring, &taken, ring.head)->link, AO_LINK_NONE);
-    atomic_store(&ao_ring_item(&ring, &taken, ring.head)->link, AO_LINK_TAKEN);
-    assert_false(ao_ring_link(&ring, taken, end));
-    assert_false(ao_ring_withdraw(&ring, taken));
+    uint64_t quick = put(&ring, event(2, 1), false, true);
+    assert_true(ao_ring_link(&ring, quick, AO_LINK_ENDED | 5));
+    assert_true(link_at(&ring, quick) == (AO_LINK_ENDED | 5));
 
-    uint64_t back = put(&ring, event(3, 1), false, AO_OK);
-    assert_true(ao_ring_withdraw(&ring, back));
-    assert_false(ao_ring_link(&ring, back, end));
+    uint64_t taken = put(&ring, event(3, 1), false, true);
+    atomic_store(&ao_ring_item(&ring, &taken, ring.head)->link, AO_LINK_TAKEN); /* as the writer does */
+    assert_false(ao_ring_link(&ring, taken, end + 1));
+    assert_false(ao_ring_link(&ring, taken, AO_LINK_SKIP));
 
+    uint64_t back = put(&ring, event(4, 1), false, true);
+    assert_true(ao_ring_link(&ring, back, AO_LINK_SKIP));
+    uint64_t sent = put(&ring, event(5, 1), false, true);
     ring.tail = ring.head;
-    assert_false(ao_ring_link(&ring, start, end));
-    assert_false(ao_ring_withdraw(&ring, back));
+    assert_false(ao_ring_link(&ring, sent, end + 1));
     ao_ring_release(&ring);
 }
 
@@ -164,18 +174,70 @@ static void test_an_empty_ring_starts_over(void **state)
     (void)state;
     assert_int_equal(ao_ring_init(&ring, 1 << 22), AO_OK);
     for (uint64_t i = 0; i < 600; i++)
-        put(&ring, event(i, 4096), false, AO_OK);
+        put(&ring, event(i, 4096), false, true);
     for (uint64_t i = 0; i < 600; i++)
         take(&ring, i);
     uint64_t before = ring.head;
-    ao_ring_rewind(&ring);
-    assert_true(ring.head > before && ring.head % ring.size == 0 && ring.tail == ring.head);
-    put(&ring, event(7, 10), false, AO_OK);
-    before = ring.head;
-    ao_ring_rewind(&ring); /* not empty: nothing moves */
-    assert_true(ring.head == before);
+    uint64_t pos = put(&ring, event(7, 10), false, true);
+    assert_true(pos > before && pos % ring.size == 0 && ring.tail == pos);
+    put(&ring, event(8, 10), false, true); /* not empty: nothing moves */
+    assert_true(ring.tail == pos);
     take(&ring, 7);
-    assert_null(ao_ring_item(&ring, &ring.tail, ring.head));
+    take(&ring, 8);
+    assert_int_equal(ao_ring_used(&ring), 0);
+    /* What does not fit leaves a ring that has started over as good as before. */
+    put(&ring, event(9, ring.size), false, false);
+    assert_int_equal(ao_ring_used(&ring), 0);
+    put(&ring, event(10, 10), false, true);
+    take(&ring, 10);
+    ao_ring_release(&ring);
+}
+
+static void test_an_empty_ring_gives_memory_back(void **state)
+{
+    struct ao_ring ring;
+    (void)state;
+    assert_int_equal(ao_ring_init(&ring, 1 << 23), AO_OK);
+    for (uint64_t i = 0; i < 1000; i++)
+        put(&ring, event(i, 4096), false, true);
+    uint64_t touched = ring.head;
+    assert_false(ao_ring_trim(&ring)); /* not while it holds something */
+    for (uint64_t i = 0; i < 1000; i++)
+        take(&ring, i);
+    assert_true(ao_ring_trim(&ring));
+    while (ao_ring_trim(&ring)) {
+    }
+    for (uint64_t at = 1 << 20; at < touched; at += 8)
+        assert_true(*(const uint64_t *)(const void *)(ring.base + at) == 0);
+    put(&ring, event(1, 4096), false, true);
+    take(&ring, 1);
+    ao_ring_release(&ring);
+}
+
+static void test_texts_become_json_when_they_are_read(void **state)
+{
+    static const uint8_t latin1[] = {'a', 0xe4, '"'};
+    static const uint16_t ucs2[] = {'b', 0x4e2d, 0xd800};
+    struct ao_ring ring;
+    struct ao_record in = event(0, 1);
+    struct ao_record out;
+    struct ao_buf input;
+    struct ao_buf output;
+    uint64_t pos;
+    (void)state;
+    ao_buf_init(&input, 1000);
+    ao_buf_init(&output, 1000);
+    assert_int_equal(ao_ring_init(&ring, 1), AO_OK);
+    AO_SET(&in, input, ((struct ao_str){(const char *)latin1, sizeof(latin1)}));
+    AO_SET(&in, output, ((struct ao_str){(const char *)ucs2, sizeof(ucs2)}));
+    struct ao_item *item = ao_ring_begin(&ring, ao_item_bound(&in), false, &pos);
+    item->units = AO_UNITS(1, 2);
+    ao_ring_commit(&ring, item, pos, ao_item_pack(item, &in));
+    ao_item_read(item, &out, &input, &output);
+    assert_true(ao_str_eq_c(out.input, "\"a\\u00e4\\\"\""));
+    assert_true(ao_str_eq_c(out.output, "\"b\\u4e2d\\ufffd\""));
+    ao_buf_release(&input);
+    ao_buf_release(&output);
     ao_ring_release(&ring);
 }
 
@@ -187,6 +249,8 @@ int main(void)
         cmocka_unit_test(test_a_full_ring_counts_and_keeps_its_reserve),
         cmocka_unit_test(test_an_end_joins_a_start_that_is_still_there),
         cmocka_unit_test(test_an_empty_ring_starts_over),
+        cmocka_unit_test(test_an_empty_ring_gives_memory_back),
+        cmocka_unit_test(test_texts_become_json_when_they_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
