@@ -331,6 +331,18 @@ static PyObject *mod_use_scope(PyObject *module, PyObject *noargs)
     Py_RETURN_NONE;
 }
 
+/* (mode, characters): AGENTOBS_CONTENT as it is in force. */
+static PyObject *mod_content(PyObject *module, PyObject *noargs)
+{
+    (void)noargs;
+    static const char *const modes[] = {"full", "truncated", "none"};
+    const struct ao_state *state = ao_state_of(module);
+    if (!state->runtime)
+        return Py_BuildValue("(si)", modes[AO_CONTENT_NONE], 0);
+    const struct ao_config *config = &state->runtime->config;
+    return Py_BuildValue("(sK)", modes[config->content], (unsigned long long)config->content_chars);
+}
+
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 #define SPAN_FLAGS (METH_FASTCALL | METH_KEYWORDS)
 
@@ -376,6 +388,7 @@ static PyMethodDef module_methods[] = {
     {"_new_ids", mod_new_ids, METH_NOARGS, NULL},
     {"_baggage_set", mod_baggage_set, METH_VARARGS, NULL},
     {"_parse_traceparent", mod_parse_traceparent, METH_O, NULL},
+    {"_content", mod_content, METH_NOARGS, NULL},
     {"_options", mod_options, METH_NOARGS, NULL},
     {"_redact_table", mod_redact_table, METH_NOARGS, NULL},
     {"_child_key", mod_child_key, METH_NOARGS, NULL},

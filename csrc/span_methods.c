@@ -46,6 +46,15 @@ DELEGATED(record_exception)
 DELEGATED(set_status)
 DELEGATED(usage)
 DELEGATED(first_token)
+DELEGATED(add_link)
+
+static PyObject *span_start_span(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *started = delegate(self, "start_span", args, kwargs);
+    if (started == Py_None)
+        Py_SETREF(started, Py_NewRef(as_span(self)->state->noop));
+    return started;
+}
 
 static PyObject *span_get_span_context(PyObject *self, PyObject *args)
 {
@@ -210,24 +219,64 @@ static PyObject *span_end(PyObject *self, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
-static PyObject *span_set_attribute(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+/*
+ * The arguments of a method that takes just these, by place or by name. Without keywords, as nearly always, it is one
+ * comparison.
+ */
+static bool take_arguments(const char *method, const char *const *names, Py_ssize_t count, PyObject *const *args,
+                           Py_ssize_t nargs, PyObject *kwnames, PyObject **ret_values)
 {
-    if (nargs != 2) {
-        PyErr_SetString(PyExc_TypeError, "set_attribute() takes a key and a value");
-        return NULL;
+    Py_ssize_t given = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    if (nargs + given != count) {
+        PyErr_Format(PyExc_TypeError, "%s() takes exactly %zd arguments (%zd given)", method, count, nargs + given);
+        return false;
     }
-    ao_span_set_attribute(as_span(self), args[0], args[1]);
+    for (Py_ssize_t i = 0; i < count; i++)
+        ret_values[i] = i < nargs ? args[i] : NULL;
+    for (Py_ssize_t k = 0; k < given; k++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, k);
+        Py_ssize_t i = 0;
+        while (i < count && PyUnicode_CompareWithASCIIString(name, names[i]))
+            i++;
+        if (i == count || ret_values[i]) {
+            PyErr_Format(PyExc_TypeError, "%s() got an unexpected or repeated argument '%U'", method, name);
+            return false;
+        }
+        ret_values[i] = args[nargs + k];
+    }
+    return true;
+}
+
+static PyObject *span_set_attribute(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    static const char *const names[] = {"key", "value"};
+    PyObject *values[2];
+    if (nargs == 2 && !kwnames) {
+        ao_span_set_attribute(as_span(self), args[0], args[1]);
+        Py_RETURN_NONE;
+    }
+    if (!take_arguments("set_attribute", names, 2, args, nargs, kwnames, values))
+        return NULL;
+    ao_span_set_attribute(as_span(self), values[0], values[1]);
     Py_RETURN_NONE;
 }
 
-static PyObject *span_set_attributes(PyObject *self, PyObject *mapping)
+static PyObject *span_set_attributes(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    static const char *const names[] = {"attributes"};
+    PyObject *mapping;
+    if (!take_arguments("set_attributes", names, 1, args, nargs, kwnames, &mapping))
+        return NULL;
     ao_span_set_attributes(as_span(self), mapping);
     Py_RETURN_NONE;
 }
 
-static PyObject *span_update_name(PyObject *self, PyObject *name)
+static PyObject *span_update_name(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
+    static const char *const names[] = {"name"};
+    PyObject *name;
+    if (!take_arguments("update_name", names, 1, args, nargs, kwnames, &name))
+        return NULL;
     ao_span_set_text(as_span(self), AO_TEXT_NEW_NAME, name);
     Py_RETURN_NONE;
 }
@@ -315,14 +364,20 @@ PyMethodDef ao_span_methods[] = {
     {"__aenter__", span_aenter, METH_NOARGS, "Makes the span current in this context, as `with` does; awaitable."},
     {"__aexit__", FAST(span_aexit), METH_FASTCALL,
      "Ends the span, as `with` does; an exception marks it as an error and goes on. Awaitable."},
+    {"start_span", FAST(span_start_span), METH_VARARGS | METH_KEYWORDS,
+     "start_span($self, name, /, *, type='task', input=None, output=None, metadata=None, metrics=None,\n"
+     "           tags=None, start_time=None, **attributes)\n--\n\n"
+     "Starts a span below this one: agentobs.start_span(..., parent=self)."},
     {"end", FAST(span_end), METH_VARARGS | METH_KEYWORDS,
      "end($self, /, end_time=None)\n--\n\nEnds the span. end_time: int ns since the Unix epoch, float seconds, or a "
-     "datetime.\nA second call does nothing."},
-    {"set_attribute", FAST(span_set_attribute), METH_FASTCALL,
-     "set_attribute($self, key, value, /)\n--\n\nSets one attribute. Any value; what is not JSON becomes JSON."},
-    {"set_attributes", span_set_attributes, METH_O,
-     "set_attributes($self, attributes, /)\n--\n\nSets each attribute of a mapping."},
-    {"update_name", span_update_name, METH_O, "update_name($self, name, /)\n--\n\nRenames the span."},
+     "datetime;\ndefault now. A second call does nothing."},
+    {"set_attribute", FAST(span_set_attribute), METH_FASTCALL | METH_KEYWORDS,
+     "set_attribute($self, /, key, value)\n--\n\nSets one attribute. key: str. value: any; what is not JSON becomes "
+     "JSON (str, numbers,\nbool, None, lists, mappings; objects by their fields or their repr)."},
+    {"set_attributes", FAST(span_set_attributes), METH_FASTCALL | METH_KEYWORDS,
+     "set_attributes($self, /, attributes)\n--\n\nSets each attribute of a mapping; see set_attribute()."},
+    {"update_name", FAST(span_update_name), METH_FASTCALL | METH_KEYWORDS,
+     "update_name($self, /, name)\n--\n\nRenames the span. name: str."},
     {"is_recording", span_is_recording, METH_NOARGS,
      "is_recording($self, /)\n--\n\nTrue until the span has ended, if it is recorded at all."},
     {"get_span_context", span_get_span_context, METH_VARARGS,
@@ -331,23 +386,29 @@ PyMethodDef ao_span_methods[] = {
      "export($self, /)\n--\n\nThe span's identity as a traceparent string, good as `parent=` of another span."},
     {"log", FAST(span_log), METH_VARARGS | METH_KEYWORDS,
      "log($self, /, *, input=None, output=None, expected=None, error=None, tags=None, scores=None,\n    metadata=None, "
-     "metrics=None, **more)\n--\n\nSets any of these, as Braintrust's users know it. metadata and metrics are merged; whatever else is given goes to the metadata."},
+     "metrics=None, **more)\n--\n\nSets any of these, as Braintrust's users know it. input, output: any value; the last "
+     "one\ncounts. error: an exception or a str; marks the span as failed. tags: list of str.\nmetadata and metrics "
+     "(numbers): mappings, merged with what was there. expected, scores and\nwhatever else is given go to the metadata."},
     {"add_event", FAST(span_add_event), METH_VARARGS | METH_KEYWORDS,
-     "add_event($self, /, name, attributes=None, timestamp=None)\n--\n\nRecords a moment inside the span. timestamp as "
-     "end_time of end()."},
+     "add_event($self, /, name, attributes=None, timestamp=None)\n--\n\nRecords a moment inside the span. attributes: a "
+     "mapping. timestamp: as end_time of end();\ndefault now."},
     {"event", FAST(span_event), METH_VARARGS | METH_KEYWORDS,
-     "event($self, name, /, **attributes)\n--\n\nRecords a moment inside the span."},
+     "event($self, name, /, **attributes)\n--\n\nRecords a moment inside the span, now."},
+    {"add_link", FAST(span_add_link), METH_VARARGS | METH_KEYWORDS,
+     "add_link($self, /, context, attributes=None)\n--\n\nLinks the span to another one, as an event named \"link\" with "
+     "link.trace_id and\nlink.span_id. context: a Span, a SpanContext, or OpenTelemetry's of either."},
     {"record_exception", FAST(span_record_exception), METH_VARARGS | METH_KEYWORDS,
      "record_exception($self, /, exception, attributes=None, timestamp=None, escaped=False)\n--\n\nRecords an exception "
-     "as an event. Does not change the status."},
+     "as an event: type, message and bounded stack. Does not change the\nstatus; log(error=exception) does."},
     {"set_status", FAST(span_set_status), METH_VARARGS | METH_KEYWORDS,
-     "set_status($self, /, status, description=None)\n--\n\n\"ok\", \"error\" or \"unset\", or OpenTelemetry's Status or "
-     "StatusCode."},
+     "set_status($self, /, status, description=None)\n--\n\nstatus: \"ok\", \"error\" or \"unset\", or OpenTelemetry's "
+     "Status or StatusCode.\ndescription: str, the message of an error."},
     {"usage", FAST(span_usage), METH_VARARGS | METH_KEYWORDS,
      "usage($self, usage=None, /, **fields)\n--\n\nRecords token usage of one model request: a Messages API usage object "
      "or mapping,\nor its fields by keyword (input_tokens, output_tokens, cache_read_input_tokens,\n"
-     "cache_creation_input_tokens, cache_creation, service_tier, message_id, model, ...).\nMay be called again with "
-     "later figures of the same message."},
+     "cache_creation_input_tokens, cache_creation, service_tier, message_id, model, ...).\ninput_tokens: without cached "
+     "ones, as the Messages API counts. cache_creation: tokens, or\na mapping of ephemeral_5m_input_tokens and "
+     "ephemeral_1h_input_tokens. May be called again\nwith later figures of the same message."},
     {"first_token", FAST(span_first_token), METH_VARARGS | METH_KEYWORDS,
      "first_token($self, /, time=None)\n--\n\nThe first token arrived now (or at `time`, as end_time of end())."},
     {"_set", span_set, METH_VARARGS, NULL},

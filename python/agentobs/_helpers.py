@@ -93,6 +93,21 @@ def _event(span, name, attributes, timestamp):
     span._record("event", fields)
 
 
+def add_link(span, context, attributes=None):
+    if hasattr(context, "get_span_context"):
+        context = context.get_span_context()
+    trace_id, span_id = context.trace_id, context.span_id
+    fields = dict(attributes or {})
+    fields["link.trace_id"] = trace_id if isinstance(trace_id, str) else f"{trace_id:032x}"
+    fields["link.span_id"] = span_id if isinstance(span_id, str) else f"{span_id:016x}"
+    span._record("event", {"name": "link", "attributes": fields})
+
+
+def start_span(span, /, *name, **keywords):
+    keywords["parent"] = span
+    return _agentobs.start_span(*name, **keywords)
+
+
 def record_exception(span, exception, attributes=None, timestamp=None, escaped=False):
     kind, message, stack = describe(exception)
     fields = {"exception.type": kind, "exception.message": message, "exception.stacktrace": stack}
@@ -159,6 +174,27 @@ def _frames(tb):
     if skipped:
         lines.insert(_STACK_HEAD, f"  \u2026 {skipped} more frames")
     return lines
+
+
+# ---- content ----
+
+
+def content(value):
+    """What AGENTOBS_CONTENT leaves of text that did not come as input or output; None when nothing."""
+    mode, characters = _agentobs._content()
+    if mode == "full":
+        return value
+    return None if mode == "none" else _cut(value, characters, 0)
+
+
+def _cut(value, most, depth):
+    if isinstance(value, str):
+        return value if len(value) <= most else value[:most] + f"\u2026[{len(value) - most} more characters]"
+    if depth < 16 and isinstance(value, dict):
+        return {key: _cut(part, most, depth + 1) for key, part in value.items()}
+    if depth < 16 and isinstance(value, (list, tuple)):
+        return [_cut(part, most, depth + 1) for part in value]
+    return value if isinstance(value, (int, float, bool, type(None))) else _cut(str(value), most, depth)
 
 
 # ---- usage ----

@@ -18,7 +18,7 @@ first token known.
 """
 
 from agentobs import _agentobs
-from agentobs._helpers import KEEP, NOW, fail, usage_fields
+from agentobs._helpers import KEEP, NOW, content, fail, usage_fields
 
 __all__ = ["observe"]
 
@@ -158,7 +158,7 @@ class _Run:
     def begin_subagent(self, parent, name=None):
         tool = self.tools.get(parent)
         given = tool.input if tool else {}
-        name = name or given.get("subagent_type") or given.get("description") or "subagent"
+        name = name or given.get("subagent_type") or content(given.get("description")) or "subagent"
         prompt = given.get("prompt")
         over = tool.span if tool else self.main().span
         span = _agentobs.agent(name, prompt, parent=over, session_id=self.session)
@@ -175,7 +175,7 @@ class _Run:
         if output is not None:
             lane.span._set("output", output)
         if error:
-            fail(lane.span, error)
+            fail(lane.span, content(error) or "error")
         lane.span.end()
 
     # ---- messages ----
@@ -496,16 +496,28 @@ def _event(span, name, attributes):
     span._record("event", {"name": name, "attributes": attributes}, KEEP | NOW)
 
 
+# Members of system lines in which a model or a tool speaks.
+_SPOKEN = ("content", "description", "message", "output", "prompt", "result", "summary", "text", "tool_input")
+
+
 def _plain(data):
-    """A system line without what is on every line."""
-    return {key: value for key, value in data.items() if key not in ("type", "subtype", "uuid", "session_id")}
+    """A system line without what is on every line, and with as much content as is wanted."""
+    shown = {}
+    for key, value in data.items():
+        if key in ("type", "subtype", "uuid", "session_id"):
+            continue
+        value = content(value) if key in _SPOKEN else value
+        if value is not None:
+            shown[key] = value
+    return shown
 
 
 def _mark(span, kind, message):
+    """An error whose message is what a tool or the model said: content."""
     span._set("status", "error")
     span._set("error_type", kind)
     if message:
-        span._set("error_message", message)
+        span._set("error_message", content(message))
 
 
 def _result_error(message):
