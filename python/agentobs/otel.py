@@ -7,189 +7,260 @@ SpanProcessor sends the start of each span at once and its end when it ends. Spa
 only exporters: it gets whole spans after their end, and late; prefer the processor. Both need opentelemetry-sdk,
 which is imported only here.
 
-Ids, parents, times, attributes, events and status are kept as they are; the type of the agentobs span is read from
-the conventions for GenAI, OpenInference, OpenLLMetry and Claude Code's own traces, and token usage becomes a usage
-record. A process whose spans continue the TRACEPARENT of the run belongs to its trace.
+Kept as they are: ids, parents, times, names, attributes, events and status. Links become events named "link". The
+type of a span, its model, input, output and token usage are read from the conventions for GenAI, OpenInference,
+OpenLLMetry, Logfire and the Anthropic SDK's own spans; content follows AGENTOBS_CONTENT. A response of which several
+spans tell (an instrumentation's and the SDK's own) is billed once.
+
+A span without a parent belongs to the current agentobs span (or to the run): instrumented calls inside
+`with agentobs.agent(...)` are below it. The other way round, name the parent:
+agentobs.tool("search", parent=opentelemetry.trace.get_current_span()).
 """
+
+from collections import OrderedDict
 
 from opentelemetry.sdk.trace import SpanProcessor as _SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter as _SpanExporter
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from agentobs import _agentobs
-from agentobs._helpers import KEEP, NOW
+from agentobs import _conventions as conventions
+from agentobs._helpers import KEEP, NOW, content
 
 __all__ = ["SpanExporter", "SpanProcessor"]
 
-# What each convention calls a kind of work -> what we call it.
-_KINDS = {
-    "gen_ai.operation.name": {
-        "chat": "llm",
-        "text_completion": "llm",
-        "generate_content": "llm",
-        "embeddings": "llm",
-        "execute_tool": "tool",
-        "invoke_agent": "agent",
-        "create_agent": "agent",
-    },
-    "openinference.span.kind": {"LLM": "llm", "EMBEDDING": "llm", "TOOL": "tool", "AGENT": "agent"},
-    "traceloop.span.kind": {"llm": "llm", "tool": "tool", "agent": "agent", "workflow": "agent"},
-    "span.type": {"llm_request": "llm", "tool": "tool", "interaction": "turn"},
-}
-_NAMES = {"claude_code.interaction": "turn", "claude_code.llm_request": "llm", "claude_code.tool": "tool"}
-_MODELS = ("gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "model")
-_TOOL_IDS = ("gen_ai.tool.call.id", "tool_use_id", "tool_call.id")
-_SESSIONS = ("gen_ai.conversation.id", "session.id")
-_USERS = ("user.id", "enduser.id")
-_INPUTS = ("gen_ai.input.messages", "input.value", "traceloop.entity.input", "gen_ai.tool.call.arguments")
-_OUTPUTS = ("gen_ai.output.messages", "output.value", "traceloop.entity.output", "gen_ai.tool.call.result")
-# Ours -> theirs; the first that is there counts. Some count the cached tokens among the input tokens, some do not.
-_USAGE = {
-    "output_tokens": ("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion",
-                      "output_tokens"),
-    "cache_read_input_tokens": ("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
-                                "llm.token_count.prompt_details.cache_read", "cache_read_tokens"),
-    "cache_creation_input_tokens": ("gen_ai.usage.cache_creation.input_tokens",
-                                    "gen_ai.usage.cache_creation_input_tokens",
-                                    "llm.token_count.prompt_details.cache_write", "cache_creation_tokens"),
-}
-_INPUT_WITH_CACHE = ("gen_ai.usage.input_tokens", "llm.token_count.prompt")
-_INPUT_WITHOUT_CACHE = ("gen_ai.usage.prompt_tokens", "input_tokens")
+_OPEN_MAX = 65536
+_TOLD_MAX = 4096
+_ALIKE_MAX = 64
 
 
-def _first(attributes, names):
-    for name in names:
-        value = attributes.get(name)
-        if value is not None:
-            return value
-    return None
+class _Told:
+    """What usage was told already, so that nothing is counted twice."""
+
+    def __init__(self):
+        self._messages = OrderedDict()  # message id -> whether the figures were the provider's own
+        self._figures = OrderedDict()  # token counts -> (instrumentation scope, whether it named the message) of each
+        self._covered = OrderedDict()  # id of a span below which usage was told -> of which message, or None
+
+    def cover(self, span, message_id):
+        """Usage was told by this span, or below it: its parent's is the same, or a sum of such."""
+        if span.parent is not None:
+            _put(self._covered, span.parent.span_id, message_id)
+
+    def pass_on(self, span):
+        """What is below a span is below its parent, too."""
+        here = span.get_span_context().span_id
+        if here in self._covered:
+            self.cover(span, self._covered[here])
+
+    def is_new(self, span, fields, exact):
+        """Whether usage of this message, or of this span when it names none, is still to be told."""
+        here = span.get_span_context().span_id
+        message_id = fields.get("message_id")
+        if here in self._covered and (message_id is None or self._covered[here] is None):
+            return False
+        if self._is_echo(span, fields, message_id):
+            return False
+        if message_id is None:
+            return True
+        if message_id in self._messages and (self._messages[message_id] or not exact):
+            return False
+        _put(self._messages, message_id, exact)
+        return True
+
+    def _is_echo(self, span, fields, message_id):
+        """Of a response that two instrumentations tell of, one with its id and one without: the same figures."""
+        scope = span.instrumentation_scope.name if span.instrumentation_scope else None
+        figures = tuple(fields.get(name) for name in conventions.COUNTS)
+        heard = self._figures.get(figures, ())
+        for other in heard:
+            if other[0] != scope and other[1] != (message_id is not None):
+                heard.remove(other)
+                return True
+        heard = [*heard[-_ALIKE_MAX:], (scope, message_id is not None)]
+        _put(self._figures, figures, heard)
+        return False
 
 
-def _kind(name, attributes):
-    for attribute, kinds in _KINDS.items():
-        found = kinds.get(str(attributes.get(attribute)))
-        if found:
-            return found
-    return _NAMES.get(name, "task")
+def _put(known, key, value):
+    known[key] = value
+    if len(known) > _TOLD_MAX:
+        known.popitem(last=False)
 
 
-def _usage(attributes):
-    fields = {ours: _first(attributes, theirs) for ours, theirs in _USAGE.items()}
-    whole = _first(attributes, _INPUT_WITH_CACHE)
-    if whole is not None:
-        cached = (fields["cache_read_input_tokens"] or 0) + (fields["cache_creation_input_tokens"] or 0)
-        fields["input_tokens"] = whole - cached if whole >= cached else whole
-    else:
-        fields["input_tokens"] = _first(attributes, _INPUT_WITHOUT_CACHE)
-    return {name: value for name, value in fields.items() if isinstance(value, int)}
-
-
-def _begin(span):
+def _begin(span, below):
+    """Starts our span for theirs. below: the span of ours that one without a parent belongs to; None: the run's."""
     context = span.get_span_context()
-    attributes = dict(span.attributes or {})
+    given, _, others = conventions.split(dict(span.attributes or {}))
     parent = span.parent
-    named = {
-        "model": _first(attributes, _MODELS),
-        "tool_call_id": _first(attributes, _TOOL_IDS),
-        "session_id": _first(attributes, _SESSIONS),
-        "user_id": _first(attributes, _USERS),
-        "input": _first(attributes, _INPUTS),
-    }
-    ids = (
-        context.trace_id.to_bytes(16, "big"),
-        context.span_id.to_bytes(8, "big"),
-        parent.span_id.to_bytes(8, "big") if parent is not None else bytes(8),
-    )
+    if parent is not None:
+        parent_id = parent.span_id.to_bytes(8, "big")
+    else:
+        parent_id = bytes.fromhex(below.span_id) if below is not None else bytes(8)
+    attributes = dict(span.attributes or {})
     ours = _agentobs._start_with_ids(
-        ids,
-        span.name,
-        type=_kind(span.name, attributes),
+        (context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big"), parent_id),
+        conventions.name_of(span.name, attributes),
+        type=conventions.kind(span.name, attributes),
         start_time=span.start_time,
-        **{name: value for name, value in named.items() if value is not None},
+        **conventions.named(attributes),
+        **({} if given is None else {"input": given}),
+        **_local_root(span),
     )
-    ours.set_attributes(attributes)
+    _describe(ours, span)
+    ours.set_attributes(others)
     return ours, attributes
 
 
-def _end(ours, span, before):
+def _local_root(span):
+    """The resource, where it is not repeated by every span: at those whose parent is not of this process."""
+    if span.parent is not None and not span.parent.is_remote:
+        return {}
+    resource = {name: value for name, value in span.resource.attributes.items()
+                if not name.startswith("telemetry.sdk.")}
+    return {"metadata": {"resource": resource}} if resource else {}
+
+
+def _describe(ours, span):
+    """What has no field of ours, by the names of OpenTelemetry's mapping to other formats."""
+    scope = span.instrumentation_scope
+    if scope is not None and scope.name:
+        ours.set_attribute("otel.scope.name", scope.name)
+        if scope.version:
+            ours.set_attribute("otel.scope.version", scope.version)
+    if span.kind.name != "INTERNAL":
+        ours.set_attribute("span.kind", span.kind.name.lower())
+
+
+def _end(ours, span, before, told):
     attributes = dict(span.attributes or {})
-    ours.set_attributes({key: value for key, value in attributes.items() if before.get(key) != value})
-    output = _first(attributes, _OUTPUTS)
+    changed = {key: value for key, value in attributes.items() if before.get(key) != value}
+    given, output, others = conventions.split(attributes)
+    if given is not None and conventions.split(changed)[0] is not None:
+        ours._set("input", given)
     if output is not None:
         ours._set("output", output)
-    model = _first(attributes, _MODELS)
-    if model is not None:
-        ours._set("model", model)
+    for field in ("model", "session_id", "user_id"):
+        ours._set(field, conventions.named(changed).get(field))
+    if span.name != ours.name and "logfire.msg" not in attributes:
+        ours.update_name(span.name)
+    ours.set_attributes({key: value for key, value in others.items() if key in changed})
+    for what in ("attributes", "events", "links"):
+        if getattr(span, "dropped_" + what, 0):
+            ours.set_attribute(f"otel.dropped_{what}_count", getattr(span, "dropped_" + what))
     for event in span.events:
-        ours.add_event(event.name, dict(event.attributes or {}), event.timestamp)
-        if event.name == "exception":
-            given = event.attributes or {}
-            ours._set("error_type", given.get("exception.type"))
-            ours._set("error_message", given.get("exception.message"))
-            ours._set("error_stack", given.get("exception.stacktrace"))
-    if span.status is not None and span.status.status_code.name != "UNSET":
-        name = span.status.status_code.name.lower()
-        ours._set("status", name)
-        if name == "error":
-            ours._set("error_message", span.status.description)
-            ours._set("error_type", attributes.get("error.type"))
-    usage = _usage(attributes) if _kind(span.name, attributes) == "llm" else None
-    if usage:
-        usage.update(scope="request", model=model, message_id=attributes.get("gen_ai.response.id"))
-        ours._record("usage", usage, KEEP | NOW)
+        ours.add_event(event.name, conventions.event_attributes(event.attributes or {}, content), event.timestamp)
+    for link in span.links:
+        ours.add_link(link.context, link.attributes)
+    _status(ours, span, attributes)
+    _tell_usage(ours, span, attributes, told)
     ours.end(span.end_time)
 
 
+def _status(ours, span, attributes):
+    name = span.status.status_code.name.lower()
+    if name == "unset":
+        return
+    ours._set("status", name)
+    if name != "error":
+        return
+    thrown = next((e.attributes or {} for e in reversed(span.events) if e.name == "exception"), {})
+    kind, message = thrown.get("exception.type"), thrown.get("exception.message")
+    said = span.status.description
+    # The SDK describes an exception that left a span by its type and message.
+    ours._set("error_message", message if message and said in (None, message, f"{kind}: {message}") else said)
+    ours._set("error_type", attributes.get("error.type") or kind or "error")
+    ours._set("error_stack", thrown.get("exception.stacktrace"))
+
+
+def _tell_usage(ours, span, attributes, told):
+    if conventions.kind(span.name, attributes) == "llm":
+        fields, exact = conventions.usage(attributes, span.start_time)
+        if fields and told.is_new(span, fields, exact):
+            fields.update(scope="request", model=conventions.named(attributes).get("model"))
+            ours._record("usage", fields, KEEP | NOW)
+        if fields:
+            told.cover(span, fields.get("message_id"))
+            return
+    told.pass_on(span)
+
+
 class SpanProcessor(_SpanProcessor):
-    """Sends every span of a TracerProvider through agentobs, its start at once. Never raises."""
+    """Sends every sampled span of a TracerProvider through agentobs, its start at once. Never raises.
+
+    One for each TracerProvider. Spans that are open at shutdown() are closed as unfinished.
+    """
 
     def __init__(self):
-        self._open = {}
+        self._open = OrderedDict()
+        self._told = _Told()
+        self._shut_down = False
 
     def on_start(self, span, parent_context=None):
-        if not _agentobs.enabled() or not span.get_span_context().trace_flags & 1:
+        """Called by the SDK: the start of a span is sent."""
+        if self._shut_down or not _agentobs.enabled() or not span.get_span_context().trace_flags & 1:
             return
         try:
-            self._open[span.get_span_context().span_id] = _begin(span)
+            current = _agentobs.current_span()
+            self._open[span.get_span_context().span_id] = _begin(span, None if current._shared else current)
+            if len(self._open) > _OPEN_MAX:
+                self._open.popitem(last=False)  # never ended, it seems: closed as unfinished
         except Exception:
             pass
 
     def on_end(self, span):
+        """Called by the SDK: the end of a span is sent, with what became known since its start."""
         found = self._open.pop(span.get_span_context().span_id, None)
-        if found is None:
+        if self._shut_down:
             return
         try:
-            _end(found[0], span, found[1])
+            if found is None:  # begun before this processor was there, or a wrapper kept the start from us
+                if not _agentobs.enabled() or not span.get_span_context().trace_flags & 1:
+                    return
+                found = _begin(span, None)
+            _end(found[0], span, found[1], self._told)
         except Exception:
-            found[0].end()
+            if found is not None:
+                found[0].end(span.end_time)
 
     def shutdown(self):
+        """Called by the SDK: open spans are closed as unfinished, all is written; later spans are ignored."""
+        self._shut_down = True
         self._open.clear()
+        _agentobs.flush()
 
     def force_flush(self, timeout_millis=30000):
+        """Waits until everything recorded so far is written; False when it was not. timeout_millis: milliseconds."""
         return _agentobs.flush(timeout_millis / 1000)
 
 
 class SpanExporter(_SpanExporter):
     """Sends whole spans through agentobs, for set-ups that take only exporters. Never raises."""
 
+    def __init__(self):
+        self._told = _Told()
+        self._shut_down = False
+
     def export(self, spans):
-        if not _agentobs.enabled():
-            return SpanExportResult.SUCCESS
-        for span in spans:
+        """Called by the SDK. FAILURE after shutdown, or when a span could not be recorded."""
+        if self._shut_down:
+            return SpanExportResult.FAILURE
+        result = SpanExportResult.SUCCESS
+        for span in spans if _agentobs.enabled() else ():
+            if (span.attributes or {}).get("logfire.span_type") == "pending_span":
+                continue  # Logfire's placeholder of a span that has not ended
             try:
-                _end(*_whole(span))
+                ours, attributes = _begin(span, None)
+                _end(ours, span, attributes, self._told)
             except Exception:
-                return SpanExportResult.FAILURE
-        return SpanExportResult.SUCCESS
+                result = SpanExportResult.FAILURE
+        return result
 
     def shutdown(self):
+        """Called by the SDK: all is written; later spans are refused."""
+        self._shut_down = True
         _agentobs.flush()
 
     def force_flush(self, timeout_millis=30000):
+        """Waits until everything recorded so far is written; False when it was not. timeout_millis: milliseconds."""
         return _agentobs.flush(timeout_millis / 1000)
-
-
-def _whole(span):
-    ours, attributes = _begin(span)
-    return ours, span, attributes

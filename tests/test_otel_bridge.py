@@ -1,0 +1,172 @@
+"""The bridge under a real host, with the real instrumentations on the real Anthropic client against a Messages API.
+
+Each library is skipped where it is not installed.
+"""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from host_runs import Home
+from servers.messages_api import MessagesApi
+
+MODEL = "claude-sonnet-4-5"
+USAGE = {
+    "input_tokens": 100,
+    "output_tokens": 50,
+    "cache_read_input_tokens": 2000,
+    "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 400},
+}
+# Micro-USD of one such request of Sonnet 4.5: 100 x 3 + 50 x 15 + 2000 x 0.3 + 300 x 3.75 + 400 x 6.
+REQUEST_USD = Decimal("0.005175")
+CONTENT = [{"type": "text", "text": "the answer is 42"}, {"type": "tool_use", "name": "search", "input": {"q": "life"}}]
+SCRIPT = {"lanes": [{"name": "all", "when": {}, "repeat": True, "replies": [{"content": CONTENT, "usage": USAGE}]}]}
+
+PROVIDER = """
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from agentobs.otel import SpanExporter, SpanProcessor
+    provider = TracerProvider()
+    provider.add_span_processor({processor})
+    trace.set_tracer_provider(provider)
+"""
+INSTRUMENTATIONS = {
+    "openllmetry": (
+        "opentelemetry.instrumentation.anthropic",
+        PROVIDER + """
+    from opentelemetry.instrumentation.anthropic import AnthropicInstrumentor
+    AnthropicInstrumentor().instrument(tracer_provider=provider)
+""",
+    ),
+    "openinference": (
+        "openinference.instrumentation.anthropic",
+        PROVIDER + """
+    from openinference.instrumentation.anthropic import AnthropicInstrumentor
+    AnthropicInstrumentor().instrument(tracer_provider=provider)
+""",
+    ),
+    "logfire": (
+        "logfire",
+        """
+    import logfire
+    from agentobs.otel import SpanExporter, SpanProcessor
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    logfire.configure(send_to_logfire=False, console=False, additional_span_processors=[{processor}])
+    logfire.instrument_anthropic()
+""",
+    ),
+    "sdk": ("anthropic", PROVIDER),
+}
+CALLS = """
+    import anthropic, os, warnings
+    warnings.simplefilter("ignore")
+    client = anthropic.Anthropic(base_url=os.environ["MESSAGES_API"], api_key="sk-ant-api03-" + "x" * 40)
+    request = dict(model="claude-sonnet-4-5", max_tokens=100, system="be brief",
+                   messages=[{"role": "user", "content": "the question"}],
+                   tools=[{"name": "search", "input_schema": {"type": "object"}}])
+    def three_calls():
+        client.messages.create(**request)
+        for event in client.messages.create(stream=True, **request):
+            pass
+        with client.messages.stream(**request) as stream:
+            for text in stream.text_stream:
+                pass
+"""
+
+
+def installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@pytest.fixture(params=INSTRUMENTATIONS)
+def instrumentation(request: pytest.FixtureRequest) -> str:
+    module = INSTRUMENTATIONS[request.param][0]
+    for needed in (module, "anthropic", "opentelemetry.sdk"):
+        if not installed(needed):
+            pytest.skip(f"{needed} is not installed")
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[MessagesApi]:
+    with MessagesApi(SCRIPT) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.close()
+
+
+def shown(home: Home) -> list[dict[str, Any]]:
+    done = home.host("show", "last", "--json")
+    return json.loads(done.stdout, parse_float=Decimal)["spans"]
+
+
+def run(home: Home, name: str, work: str, api: MessagesApi, *, processor: str = "SpanProcessor()", **env: str) -> Any:
+    code = INSTRUMENTATIONS[name][1].format(processor=processor) + CALLS + work
+    done, report = home.run(home.agent(code), env={"MESSAGES_API": api.url, **env})
+    assert done.returncode == 0, done.stderr.decode()
+    return done, report
+
+
+# What the report counts of one such request.
+TOKENS = {"input": 100, "output": 50, "cache_read": 2000, "cache_write_5m": 300, "cache_write_1h": 400,
+          "reasoning": 0, "web_search_requests": 0}  # fmt: skip
+
+
+# What the calls above and their replies say.
+SAID = ("the question", "the answer is 42", "be brief", "input_schema")
+BRIDGED = ["SpanProcessor()", "SimpleSpanProcessor(SpanExporter())"]
+
+
+@pytest.mark.parametrize("processor", BRIDGED)
+def test_every_response_is_billed_once_and_exactly(
+    home: Home, api: MessagesApi, instrumentation: str, processor: str
+) -> None:
+    _, report = run(home, instrumentation, "    three_calls()\n", api, processor=processor)
+    assert Decimal(report["cost"]["total_usd"]) == 3 * REQUEST_USD
+    assert list(report["cost"]["claude"]["by_model"]) == [MODEL]
+    assert report["tokens"] == {name: 3 * count for name, count in TOKENS.items()}
+    spans = shown(home)
+    assert [span["type"] for span in spans if span.get("cost_usd")] == ["llm"] * 3
+    if instrumentation != "sdk":  # which records no content unless told to
+        stored = json.dumps(spans, default=str)
+        assert all(text in stored for text in SAID)
+
+
+def test_instrumented_calls_belong_to_the_agentobs_span_around_them(
+    home: Home, api: MessagesApi, instrumentation: str
+) -> None:
+    run(home, instrumentation, """
+    import agentobs
+    with agentobs.agent("support"), agentobs.turn("first"):
+        client.messages.create(**request)
+""", api)  # fmt: skip
+    spans = {span["span_id"]: span for span in shown(home)}
+    calls = [span for span in spans.values() if span["type"] == "llm"]
+    assert calls
+    for call in calls:
+        above = [call]
+        while above[-1].get("parent_span_id") in spans:
+            above.append(spans[above[-1]["parent_span_id"]])
+        assert [span["name"] for span in above if span["type"] in ("turn", "agent")] == ["first", "support"]
+        assert not call.get("unfinished")
+
+
+@pytest.mark.parametrize("content", ["truncated:3", "none"])
+def test_content_is_a_setting_here_too(home: Home, api: MessagesApi, instrumentation: str, content: str) -> None:
+    run(home, instrumentation, "    three_calls()\n", api, AGENTOBS_CONTENT=content)
+    stored = json.dumps(shown(home), default=str)
+    for text in SAID:
+        assert text not in stored, stored[max(0, stored.find(text) - 300) : stored.find(text) + 60]
