@@ -490,3 +490,55 @@ def test_records_and_text_in_a_file(tmp_path):
         subprocess.run([sys.executable, "-c", code], env=environment(), stdout=out, check=True)
     reader = read((tmp_path / "out").read_bytes())
     assert bytes(reader.text) == b"text\n" and len(reader.records) == 3
+
+
+def test_the_methods_of_opentelemetry_take_its_argument_names():
+    run = run_agent(
+        """
+        import agentobs, time
+        with agentobs.agent("a") as a:
+            s = a.start_span("child", type="tool", input=1, x=2)
+            assert s.parent_span_id == a.span_id and agentobs.current_span() is a
+            s.set_attribute(key="k", value=1); s.set_attribute("l", value=2)
+            s.set_attributes(attributes={"m": 3})
+            s.update_name(name="renamed")
+            s.add_event(name="e", attributes={"x": 1}, timestamp=5)
+            s.record_exception(exception=ValueError("v"), attributes={"y": 1}, timestamp=6, escaped=True)
+            s.add_link(context=a.get_span_context(), attributes={"z": 1}); s.add_link(a)
+            s.set_status(status="ok", description=None)
+            s.end(end_time=time.time_ns())
+            for wrong in (lambda: s.set_attribute("k"), lambda: s.set_attribute("k", 1, 2), lambda: s.update_name(nam="x"),
+                          lambda: s.set_attribute("k", key="k"), lambda: s.set_attributes(), lambda: a.start_span()):
+                try: wrong()
+                except TypeError: pass
+                else: raise AssertionError
+        assert a.start_span("after the end of its parent").parent_span_id == a.span_id
+        """
+    )
+    span = run.span("renamed")
+    assert (span.type, span.input, span.attributes) == ("tool", 1, {"x": 2, "k": 1, "l": 2, "m": 3})
+    event, exception, link, other = span.events
+    assert (event["name"], event["attributes"], event["time"], exception["time"]) == ("e", {"x": 1}, 5, 6)
+    assert exception["attributes"]["exception.escaped"] is True and exception["attributes"]["y"] == 1
+    a = run.span("a")
+    assert link["attributes"] == {"z": 1, "link.trace_id": run.hello["trace_id"], "link.span_id": a.id}
+    assert other["name"] == "link"
+    # Without a host the same calls do nothing.
+    silent = """
+        import agentobs
+        s = agentobs.agent("a").start_span("b")
+        s.set_attribute(key="k", value=1); s.set_attributes(attributes={}); s.update_name(name="n"); s.add_link(s)
+        assert s is agentobs.current_span()
+    """
+    assert run_agent(silent, key=None).records == []
+
+
+def test_headers_get_one_traceparent_however_it_was_spelled():
+    run_agent(
+        """
+        import agentobs
+        with agentobs.start_span("s") as span:
+            headers = agentobs.inject({"Traceparent": "old", "TRACESTATE": "a=1", "Accept": "x"})
+        assert headers == {"traceparent": f"00-{span.trace_id}-{span.span_id}-03", "TRACESTATE": "a=1", "Accept": "x"}
+        """
+    )

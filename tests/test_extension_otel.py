@@ -97,7 +97,6 @@ with tracer.start_as_current_span("top", kind=SpanKind.CLIENT, links=[Link(other
     with tracer.start_as_current_span("told") as told:
         told.set_status(Status(StatusCode.ERROR, "out of stock"))
 """, stderr=None)
-    print(run.stderr)
     top, below, told = (run.span(name) for name in ("top", "renamed", "told"))
     assert top.metadata["resource"]["service.name"] == "shop" and below.metadata is None
     assert {"otel.scope.name": "scope", "otel.scope.version": "1.2", "span.kind": "client"}.items() <= top.attributes.items()

@@ -21,7 +21,8 @@ from agentobs._agentobs import (  # isort: skip
 )
 from agentobs._context import SpanContext as SpanContext
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+# A function, class, staticmethod, classmethod or property: it comes back as what it was.
+_F = TypeVar("_F")
 _M = TypeVar("_M", bound=MutableMapping[str, str])
 
 class _Scope(Protocol):
@@ -35,18 +36,19 @@ class _Scope(Protocol):
     ) -> bool: ...
 
 @overload
-def traced(function: _F) -> _F: ...
-@overload
 def traced(
-    function: None = None,
+    function: str | None = None,
     *,
     name: str | None = None,
     type: str = "function",
     capture: bool = False,
     capture_input: bool | None = None,
     capture_output: bool | None = None,
+    notrace_io: bool | None = None,
     **attributes: Any,
 ) -> Callable[[_F], _F]: ...
+@overload
+def traced(function: _F) -> _F: ...
 def session(id: str) -> _Scope: ...
 def user(id: str) -> _Scope: ...
 def tenant(id: str | None = None, **attributes: Any) -> _Scope: ...

@@ -104,8 +104,14 @@ def child_env(env=None, *, record=False):
 
 
 def inject(headers):
-    """Sets traceparent, tracestate and baggage in a mapping of request headers, and returns it."""
+    """Sets traceparent, tracestate and baggage of the current span in a mapping of request headers, and returns it.
+
+    headers: a mutable mapping of str. Another spelling of such a name (Traceparent) is replaced; where there is
+    nothing to pass on, what was there stays.
+    """
     for name, value in _outgoing():
         if value is not None:
+            for other in [key for key in headers if isinstance(key, str) and key != name and key.lower() == name]:
+                del headers[other]
             headers[name] = value
     return headers

@@ -103,9 +103,9 @@ def add_link(span, context, attributes=None):
     span._record("event", {"name": "link", "attributes": fields})
 
 
-def start_span(span, /, *name, **keywords):
+def start_span(span, name, /, **keywords):
     keywords["parent"] = span
-    return _agentobs.start_span(*name, **keywords)
+    return _agentobs.start_span(name, **keywords)
 
 
 def record_exception(span, exception, attributes=None, timestamp=None, escaped=False):
