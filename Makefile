@@ -76,6 +76,8 @@ FLAGS_host   = -std=gnu17 -D_GNU_SOURCE= $(LIB_INC)
 FLAGS_tests  = $(FLAGS_host) -DAO_SOURCE_DIR='"$(CURDIR)"'
 FLAGS_bench  = $(FLAGS_host)
 FLAGS_build := -std=c17
+# A call at each branch: the test counts them.
+build/asan/obj/tests/c/test_redact_steps.o: FLAGS_tests += -fsanitize-coverage=trace-pc
 
 # By variant: the folder of its objects, its compiler, and its flags.
 VARIANTS    := build/obj build/asan/obj build/ubsan/obj build/tsan/obj build/fuzz/obj

@@ -11,7 +11,8 @@ CORE = tuple(
     f"core/{name}.c"
     for name in (
         "baggage base64 braintrust_slug braintrust_value buf context err id json_number json_reader json_units "
-        "json_writer mem record_docs record_encode record_frame redact redact_match redact_name trace_context"
+        "json_writer mem record_docs record_encode record_frame redact redact_custom redact_match redact_name "
+        "trace_context"
     ).split()
 )
 

@@ -19,6 +19,7 @@
 #define AO_JSON_DEPTH_MAX 64u               /* nesting of arrays and objects */
 
 /* Strings of a record */
+#define AO_REDACT_WORDS_MAX 32u             /* of the user's own, to be masked */
 #define AO_NAME_MAX 1024u                   /* span and event names, ids of other systems */
 #define AO_TEXT_MAX (64u * 1024)            /* error messages, stacks */
 

@@ -82,7 +82,7 @@ static bool behind_escape(const struct ao_str *text, size_t at)
 }
 
 /* A word begins at `at`, and not inside an escape: a mask may begin there. */
-static bool begins_word(const struct ao_str *text, size_t at)
+bool ao_redact_begins_word(const struct ao_str *text, size_t at)
 {
     if (at == 0)
         return true;
@@ -110,7 +110,7 @@ static const struct token {
 static bool match_token(const struct ao_str *text, size_t at, enum ao_redact_anchor anchor,
                         struct ao_redact_span *ret_span)
 {
-    if (!begins_word(text, at))
+    if (!ao_redact_begins_word(text, at))
         return false;
     for (size_t i = 0; i < AO_ARRAY_LEN(tokens); i++) {
         const struct token *token = &tokens[i];
@@ -129,7 +129,7 @@ static bool match_token(const struct ao_str *text, size_t at, enum ao_redact_anc
 static bool match_jwt(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span)
 {
     size_t end = at;
-    if (!begins_word(text, at))
+    if (!ao_redact_begins_word(text, at))
         return false;
     for (int segment = 0; segment < 3; segment++) {
         if (segment < 2 && !exactly_at(text, end, "eyJ"))
@@ -145,7 +145,7 @@ static bool match_jwt(const struct ao_str *text, size_t at, struct ao_redact_spa
 
 static bool match_bearer(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span)
 {
-    if (!ao_redact_word_at(text, at, "bearer ") || !begins_word(text, at))
+    if (!ao_redact_word_at(text, at, "bearer ") || !ao_redact_begins_word(text, at))
         return false;
     size_t begin = at + sizeof("bearer ") - 1;
     struct ao_redact_span token;

@@ -27,6 +27,8 @@ bool ao_redact_match_name(const struct ao_str *text, size_t at, enum ao_redact_a
 /* A known prefix at `at`, which must begin a word. */
 bool ao_redact_match_token(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span);
 
+/* A word begins at `at`, and not inside an escape: a mask may begin there. */
+bool ao_redact_begins_word(const struct ao_str *text, size_t at);
 /* The classes of a character, AO_C_ bits. */
 uint8_t ao_redact_class(char c);
 /* Text from `at` equals `word` (lowercase), letters of either case. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "csrc/mask.h"
 #include <pyconfig.h> /* Py_GIL_DISABLED */
 
 /* Where Python has no global lock, threads record at the same time. */
@@ -182,10 +183,10 @@ static void set_up(void)
         .tick_ns = runtime.config.tick_ms * 1000000u,
         .say = say_broken,
         .mask = runtime.config.redact ? ao_mask_record : NULL,
-        .mask_user = &runtime.mask,
+        .mask_user = &runtime.custom,
     };
-    if (!ao_mask_init(&runtime.mask, runtime.config.patterns))
-        ao_say("AGENTOBS_REDACT_PATTERNS", "holds a word that cannot be masked; all of it is ignored");
+    if (ao_redact_custom_init(&runtime.custom, ao_str_from(runtime.config.patterns), NULL))
+        ao_say("AGENTOBS_REDACT_PATTERNS", "holds a word that cannot be masked; the others are (docs/privacy.md)");
     if (ao_emitter_init(&runtime.emitter, &config, &runtime.clock) || read_context(&runtime))
         return;
     runtime_ready = pthread_atfork(before_fork, NULL, in_child) == 0;

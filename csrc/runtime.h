@@ -8,18 +8,18 @@
 #ifndef AO_RUNTIME_H
 #define AO_RUNTIME_H
 
+#include "core/redact.h"
 #include "core/trace_context.h"
 #include "csrc/clock.h"
 #include "csrc/config.h"
 #include "csrc/emitter.h"
-#include "csrc/mask.h"
 
 struct ao_runtime {
     struct ao_config config;
     struct ao_clock clock;
     struct ao_context context; /* what the environment said, or a new root */
     struct ao_emitter emitter;
-    struct ao_mask mask;
+    struct ao_redact_custom custom; /* AGENTOBS_REDACT_PATTERNS */
     bool sampled;              /* spans of the incoming trace are to be recorded */
 };
 

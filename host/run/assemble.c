@@ -73,11 +73,11 @@ int assembly_keep(struct assembly *a, char **target, struct ao_str text)
     if (!text.ptr)
         return AO_OK;
     char *copy;
-    if (ao_redact_needed(text)) {
+    if (ao_redact_needed_with(a->config.redact, text)) {
         struct ao_buf masked;
         unsigned count = 0;
         ao_buf_init(&masked, AO_RECORD_MAX * 2u);
-        int err = ao_redact(text, &masked, &count);
+        int err = ao_redact_with(a->config.redact, text, &masked, &count);
         copy = err ? NULL : ao_buf_detach(&masked, NULL);
         ao_buf_release(&masked);
         if (err == AO_OK)

@@ -18,6 +18,7 @@
 #include "core/id.h"
 #include "core/ledger.h"
 #include "core/record.h"
+#include "core/redact.h"
 #include "host/run/attribution.h"
 #include "host/run/earlier.h"
 #include "host/store/span.h"
@@ -35,6 +36,7 @@ struct assembly_config {
     uint64_t seed;               /* for the hash of ids */
     const struct ao_price_table *prices; /* outlives the assembly */
     const struct attribution *who; /* what the host says of whom it is for; outlives the assembly; NULL: nothing */
+    const struct ao_redact_custom *redact; /* words of the user's own to be masked; outlives the assembly; NULL: none */
     struct earlier *earlier;       /* what was billed before; outlives the assembly; NULL: nothing */
 };
 

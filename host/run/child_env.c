@@ -9,13 +9,14 @@
 #include "core/mem.h"
 #include "host/sinks/config.h"
 
-enum { AT_TRACEPARENT, AT_TRACESTATE, AT_BAGGAGE, AT_STREAM_KEY };
+enum { AT_TRACEPARENT, AT_TRACESTATE, AT_BAGGAGE, AT_STREAM_KEY, AT_PATTERNS };
 
 static const char *const child_names[CHILD_ENV_COUNT] = {
     [AT_TRACEPARENT] = "TRACEPARENT",
     [AT_TRACESTATE] = "TRACESTATE",
     [AT_BAGGAGE] = "BAGGAGE",
     [AT_STREAM_KEY] = "AGENTOBS_STREAM_KEY",
+    [AT_PATTERNS] = "AGENTOBS_REDACT_PATTERNS",
 };
 
 static int set(char **target, struct ao_str text)
@@ -53,6 +54,8 @@ int child_env_init(struct child_env *env, const struct recording_context *contex
         err = set_baggage(&env->values[AT_BAGGAGE], context);
     if (!err)
         err = set(&env->values[AT_STREAM_KEY], ao_str_from(context->stream_key));
+    if (!err)
+        err = set(&env->values[AT_PATTERNS], ao_str_from(context->redact_patterns));
     if (err)
         child_env_release(env);
     return err;

@@ -11,8 +11,8 @@
 #include "core/base.h"
 #include "host/run/recording.h"
 
-/* TRACEPARENT, TRACESTATE, BAGGAGE, AGENTOBS_STREAM_KEY; a NULL value means: not set. */
-#define CHILD_ENV_COUNT 4u
+/* TRACEPARENT, TRACESTATE, BAGGAGE, AGENTOBS_STREAM_KEY, AGENTOBS_REDACT_PATTERNS; a NULL value means: not set. */
+#define CHILD_ENV_COUNT 5u
 
 struct child_env {
     const char *names[CHILD_ENV_COUNT];

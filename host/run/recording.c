@@ -69,13 +69,14 @@ static int set_text(char **target, const char *text)
 }
 
 /* For the command line: what it holds of secrets is masked like everything else that is stored. */
-static int set_masked(char **target, const char *text)
+static int set_masked(const struct recording *r, char **target, const char *text)
 {
+    const struct ao_redact_custom *custom = &r->settings->redact;
     struct ao_buf masked;
-    if (!text || !ao_redact_needed(ao_str_from(text)))
+    if (!text || !ao_redact_needed_with(custom, ao_str_from(text)))
         return set_text(target, text);
     ao_buf_init(&masked, AO_RECORD_MAX);
-    (void)ao_redact(ao_str_from(text), &masked, NULL);
+    (void)ao_redact_with(custom, ao_str_from(text), &masked, NULL);
     char *copy = ao_buf_detach(&masked, NULL);
     ao_buf_release(&masked);
     if (!copy)
@@ -110,7 +111,7 @@ static int new_run(struct recording *r, const struct recording_config *config)
     if (!err)
         err = name_run(r);
     if (!err)
-        err = set_masked(&run->command, config->command);
+        err = set_masked(r, &run->command, config->command);
     if (!err)
         err = set_text(&run->source, config->source);
     if (!err && config->require_key)
@@ -199,6 +200,7 @@ static int open_stream(struct recording *r, const struct recording_config *confi
         .seed = ao_prng_next(&r->prng),
         .prices = &r->settings->prices,
         .who = &r->who,
+        .redact = &r->settings->redact,
         .earlier = r->earlier,
     };
     int err = assembly_new(&assembly, &r->assembly);
@@ -293,6 +295,7 @@ struct recording_context recording_context(const struct recording *r)
         .baggage = ao_buf_str(&r->context.baggage),
         .braintrust_parent = ao_buf_str(&r->context.braintrust_parent),
         .stream_key = r->key,
+        .redact_patterns = r->settings->options.redact_patterns,
     };
 }
 

@@ -45,6 +45,7 @@ struct recording_context {
     struct ao_traceparent traceparent; /* parent_id is the root span */
     struct ao_str tracestate, baggage, braintrust_parent;
     const char *stream_key; /* 32 hex */
+    const char *redact_patterns; /* what the sandbox is to mask, too; NULL: nothing of the user's own */
 };
 struct recording_context recording_context(const struct recording *recording);
 

@@ -69,6 +69,21 @@ static int check_attribution(const struct attribution_options *options, char **r
     return err;
 }
 
+/* What somebody wants masked and cannot be is told before anything is recorded. */
+static int check_patterns(struct settings *settings, char **ret_error)
+{
+    const char *words = settings->options.redact_patterns;
+    struct ao_str bad = AO_STR_NONE;
+    int err = words ? ao_redact_custom_init(&settings->redact, ao_str_from(words), &bad) : AO_OK;
+    if (err == AO_ERR_LIMIT)
+        *ret_error = text_format("--redact-patterns: at most %u characters", AO_NAME_MAX);
+    else if (err)
+        *ret_error = text_format("--redact-patterns: '%.*s' cannot be masked: write the beginnings of tokens, e.g. "
+                                 "\"acme_ zz-\", each of three characters or more (docs/privacy.md)", (int)bad.len,
+                                 bad.ptr);
+    return err ? AO_ERR_USAGE : AO_OK;
+}
+
 int settings_init(struct settings *settings, const struct settings_options *options, char **ret_error)
 {
     *settings = (struct settings){.options = *options};
@@ -88,6 +103,8 @@ int settings_init(struct settings *settings, const struct settings_options *opti
         err = budget_limits_init(&settings->limits, &options->budget, ret_error);
     if (!err)
         err = check_attribution(&options->who, ret_error);
+    if (!err)
+        err = check_patterns(settings, ret_error);
     if (!err) {
         settings->store_path = options->store ? ao_strdup(ao_str_from(options->store)) : store_default_path();
         if (!settings->store_path && options->store)

@@ -8,6 +8,7 @@
 
 #include "core/cost.h"
 #include "core/price.h"
+#include "core/redact.h"
 #include "host/commands/options.h"
 #include "host/money/budget_limits.h"
 #include "host/run/attribution.h"
@@ -25,6 +26,7 @@ struct settings_options {
     bool quiet;
     bool raw;
     const char *name;
+    const char *redact_patterns;
     struct budget_options budget;
     struct attribution_options who;
 };
@@ -38,6 +40,7 @@ struct settings_options {
     {"prices", 0, OPTION_TEXT, SETTINGS_ROW(type, prices), "FILE", NULL, "AGENTOBS_PRICES", "price table of yours"},  \
     {"assume-price", 0, OPTION_LIST, SETTINGS_ROW(type, assume_price), "A=B", NULL, NULL, "price model A like model B"}, \
     {"e2b", 0, OPTION_TEXT, SETTINGS_ROW(type, e2b), "VCPUxMIB", NULL, "AGENTOBS_E2B", "sandbox size, e.g. 2x512"},   \
+    {"redact-patterns", 0, OPTION_TEXT, SETTINGS_ROW(type, redact_patterns), "WORDS", NULL, "AGENTOBS_REDACT_PATTERNS", "further secrets to mask"}, \
     {"no-upload", 0, OPTION_FLAG, SETTINGS_ROW(type, no_upload), NULL, NULL, NULL, "send nothing now"},               \
     {"upload-timeout", 0, OPTION_DURATION, SETTINGS_ROW(type, upload_timeout), "TIME", "10s", NULL, "at the end"},    \
     {"quiet", 'q', OPTION_FLAG, SETTINGS_ROW(type, quiet), NULL, NULL, NULL, "no progress, no summary"},              \
@@ -56,6 +59,7 @@ struct settings {
     uint64_t e2b_memory_mib;
     char *store_path; /* NULL: no home to put it */
     struct budget_limits limits;
+    struct ao_redact_custom redact; /* words of the user's own */
 };
 
 /* AO_OK, or AO_ERR_USAGE / AO_ERR_NOMEM with a sentence (ao_free; NULL when memory was short). */

@@ -268,9 +268,100 @@ static void limits_and_failing_memory_are_reported(void **state)
     }
 }
 
+/* ---- words of the user's own ---- */
+
+static void masked_by(const char *words, const char *text, const char *expected)
+{
+    struct ao_redact_custom custom;
+    struct ao_buf out, again;
+    unsigned masked = 77;
+    assert_int_equal(ao_redact_custom_init(&custom, ao_str_from(words), NULL), AO_OK);
+    ao_buf_init(&out, 1u << 16);
+    ao_buf_init(&again, 1u << 16);
+    assert_int_equal(ao_redact_with(&custom, ao_str_from(text), &out, &masked), AO_OK);
+    if (!ao_str_eq_c(ao_buf_str(&out), expected))
+        fail_msg("%s\n became %.*s\n and not %s", text, (int)out.len, out.data, expected);
+    assert_int_equal(ao_redact_needed_with(&custom, ao_str_from(text)), masked > 0);
+    assert_int_equal(ao_redact_with(&custom, ao_buf_str(&out), &again, &masked), AO_OK);
+    assert_int_equal(masked, 0); /* once is enough */
+    assert_true(ao_str_eq(ao_buf_str(&out), ao_buf_str(&again)));
+    ao_buf_release(&out);
+    ao_buf_release(&again);
+}
+
+#define CUSTOM "[REDACTED:custom]"
+
+static void own_words_are_masked(void **state)
+{
+    (void)state;
+    masked_by("", "{\"a\":\"acme_1\"}", "{\"a\":\"acme_1\"}");
+    masked_by("acme_", "{\"a\":\"acme_1\"}", "{\"a\":\"" CUSTOM "\"}");
+    masked_by("  acme_\tzz- ", "\"x acme_1.b, zz-2!\"", "\"x " CUSTOM ", " CUSTOM "!\"");
+    masked_by("acme_", "A=acme_1/2+3== at https://x/acme_2", "A=" CUSTOM " at https://x/" CUSTOM);
+    masked_by("acme_", "acme_1", CUSTOM);
+    masked_by("acme_ acme_1", "acme_acme_12", CUSTOM);
+    masked_by("$tok:", "x$tok:1 $tok:", "x" CUSTOM " $tok:");
+    /* Not: nothing behind it, inside a longer word, another case. */
+    masked_by("acme_", "\"acme_\" xacme_1 x-acme_1 ACME_1", "\"acme_\" xacme_1 x-acme_1 ACME_1");
+    /* Behind an escape of JSON, at any depth, begins a word; a slash may be escaped. */
+    masked_by("acme_", "\"a\\nacme_1\\u00e9acme_2\\\\nacme_3\"", "\"a\\n" CUSTOM "\\u00e9" CUSTOM "\\\\n" CUSTOM "\"");
+    masked_by("acme_", "\"acme_1\\/2\\n\"", "\"" CUSTOM "\\n\"");
+    /* With the known ones, and never inside a mask. */
+    masked_by("acme_ cust", "password=hunter22 acme_1", "password=[REDACTED:password] " CUSTOM);
+    masked_by("passw", "[REDACTED:password]", "[REDACTED:password]");
+    masked_by("passw", "[REDACTED:password", "[REDACTED:" CUSTOM);
+}
+
+static void words_that_would_destroy_records_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"ab", "a\"b", "a\\nb", "caf\xc3\xa9", "a{b", "a,b", "[ab", "a<b", ":ab", "123", "1e5", "-1.5", "beef",
+                                      "tru", "null", "span_", "trace", "input_tok", "kind", "reques", "comput", "REDAC",
+                                      "@agent"};
+    struct ao_redact_custom custom;
+    for (size_t i = 0; i < AO_ARRAY_LEN(bad); i++) {
+        char words[64];
+        struct ao_str which;
+        (void)snprintf(words, sizeof(words), "good_ %s zz-", bad[i]);
+        assert_int_equal(ao_redact_custom_init(&custom, ao_str_from(words), &which), AO_ERR_USAGE);
+        assert_true(ao_str_eq_c(which, bad[i]));
+        assert_int_equal(custom.count, 2); /* the others are taken */
+    }
+    char many[AO_NAME_MAX + 2] = "";
+    for (size_t i = 0; i <= AO_REDACT_WORDS_MAX; i++)
+        memcpy(many + 5 * i, "acme ", 5);
+    assert_int_equal(ao_redact_custom_init(&custom, ao_str_from(many), NULL), AO_ERR_USAGE);
+    assert_int_equal(custom.count, AO_REDACT_WORDS_MAX);
+    memset(many, 'x', sizeof(many) - 1);
+    assert_int_equal(ao_redact_custom_init(&custom, ao_str_from(many), NULL), AO_ERR_LIMIT);
+    assert_int_equal(custom.count, 0);
+    many[AO_NAME_MAX] = '\0';
+    assert_int_equal(ao_redact_custom_init(&custom, ao_str_from(many), NULL), AO_OK);
+}
+
+static void own_words_without_memory(void **state)
+{
+    (void)state;
+    struct ao_redact_custom custom;
+    assert_int_equal(ao_redact_custom_init(&custom, AO_STR("acme_"), NULL), AO_OK);
+    TORTURE(t) {
+        struct ao_buf out;
+        unsigned masked = 77;
+        ao_buf_init(&out, 4096);
+        int err = ao_redact_with(&custom, AO_STR("acme_1 password=abcdef and more"), &out, &masked);
+        bool failed = torture_end(&t);
+        assert_int_equal(err, failed ? AO_ERR_NOMEM : AO_OK);
+        assert_int_equal(masked, failed ? 77 : 2);
+        ao_buf_release(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(own_words_are_masked),
+        cmocka_unit_test(words_that_would_destroy_records_are_refused),
+        cmocka_unit_test(own_words_without_memory),
         cmocka_unit_test(known_forms_are_masked),
         cmocka_unit_test(named_values_are_masked),
         cmocka_unit_test(blocks_are_masked),
