@@ -135,11 +135,11 @@ void ao_config_read(const struct ao_config_source *source, struct ao_config *ret
 #define READ_SWITCH(member, env, def, meaning) ret_config->member = read_switch(source, env, def);
     AO_SWITCH_OPTIONS(READ_SWITCH)
 #undef READ_SWITCH
-    if (!ret_config->span_attribute_count)
+    if (ret_config->span_attribute_count == AO_UNSET)
         ret_config->span_attribute_count = ret_config->attribute_count;
-    if (!ret_config->span_attribute_bytes)
+    if (ret_config->span_attribute_bytes == AO_UNSET)
         ret_config->span_attribute_bytes = ret_config->attribute_bytes;
-    if (!ret_config->event_attribute_count)
+    if (ret_config->event_attribute_count == AO_UNSET)
         ret_config->event_attribute_count = ret_config->attribute_count;
     read_content(source, ret_config);
     read_recording(source, ret_config);

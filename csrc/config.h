@@ -13,6 +13,7 @@
 
 #define AO_KIB 1024u
 #define AO_MIB (1024u * 1024u)
+#define AO_UNSET UINT64_MAX /* no limit of its own */
 
 /*      member            environment                              default             least   most               meaning */
 #define AO_NUMBER_OPTIONS(X)                                                                                        \
@@ -23,12 +24,12 @@
     X(value_bytes,        "AGENTOBS_VALUE_BYTES",                  4 * AO_MIB,         256,    8 * AO_MIB,        "bytes of JSON of one input, output, metadata or attribute value; what is longer is cut and marked") \
     X(value_depth,        "AGENTOBS_VALUE_DEPTH",                  32,                 1,      48,                "nesting of one value") \
     X(value_items,        "AGENTOBS_VALUE_ITEMS",                  10000,              1,      1000000,           "items of one list or mapping") \
-    X(attribute_count,    "OTEL_ATTRIBUTE_COUNT_LIMIT",            128,                1,      4096,              "attributes of one span or event") \
-    X(attribute_bytes,    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",     64 * AO_KIB,        1,      8 * AO_MIB,        "characters of one string in an attribute") \
-    X(span_attribute_count, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",     0,                  1,      4096,              "the same for spans alone; wins over the general one") \
-    X(span_attribute_bytes, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", 0,               1,      8 * AO_MIB,        "the same for spans alone; wins over the general one") \
-    X(event_attribute_count, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",   0,                  1,      4096,              "the same for events alone; wins over the general one") \
-    X(span_event_count,   "OTEL_SPAN_EVENT_COUNT_LIMIT",           0,                  1,      1000000000,        "events of one span; unlimited when unset")
+    X(attribute_count,    "OTEL_ATTRIBUTE_COUNT_LIMIT",            128,                0,      4096,              "attributes of one span or event") \
+    X(attribute_bytes,    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",     64 * AO_KIB,        0,      8 * AO_MIB,        "characters of one string in an attribute") \
+    X(span_attribute_count, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",     AO_UNSET,                  0,      4096,              "the same for spans alone; wins over the general one") \
+    X(span_attribute_bytes, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", AO_UNSET,               0,      8 * AO_MIB,        "the same for spans alone; wins over the general one") \
+    X(event_attribute_count, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",   AO_UNSET,                  0,      4096,              "the same for events alone; wins over the general one") \
+    X(span_event_count,   "OTEL_SPAN_EVENT_COUNT_LIMIT",           AO_UNSET,                  0,      1000000000,        "events of one span; unlimited when unset")
 
 /*      member            environment                              default meaning */
 #define AO_SWITCH_OPTIONS(X)                                                                                        \

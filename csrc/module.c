@@ -262,6 +262,11 @@ static int add_option(PyObject *list, const char *name, const char *meaning, PyO
     return err;
 }
 
+static PyObject *number_or_none(uint64_t number)
+{
+    return number == AO_UNSET ? Py_NewRef(Py_None) : PyLong_FromUnsignedLongLong(number);
+}
+
 /* Rows of (environment variable, value in force, default, meaning). */
 static PyObject *mod_options(PyObject *module, PyObject *noargs)
 {
@@ -276,8 +281,7 @@ static PyObject *mod_options(PyObject *module, PyObject *noargs)
     AO_OTHER_OPTIONS(OTHER_ROW)
 #undef OTHER_ROW
 #define NUMBER_ROW(member, env, def, least, most, meaning)                                             \
-    err = err ? err : add_option(list, env, meaning, PyLong_FromUnsignedLongLong(config->member), \
-                                 PyLong_FromUnsignedLongLong(def));
+    err = err ? err : add_option(list, env, meaning, number_or_none(config->member), number_or_none(def));
     AO_NUMBER_OPTIONS(NUMBER_ROW)
 #undef NUMBER_ROW
 #define SWITCH_ROW(member, env, def, meaning) \

@@ -330,11 +330,10 @@ static PyObject *span_record(PyObject *self, PyObject *args)
     struct ao_fill fill;
     if (!PyArg_ParseTuple(args, "sO!|I", &kind, &PyDict_Type, &fields, &flags))
         return NULL;
-    uint64_t most = span->state->runtime ? span->state->runtime->config.span_event_count : 0;
     bool usage = strcmp(kind, "usage") == 0;
     if (!ao_span_records(span))
         Py_RETURN_FALSE;
-    if (!usage && most && span->events++ >= most) {
+    if (!usage && span->events++ >= span->state->runtime->config.span_event_count) {
         ao_span_count_cut(span, 1);
         Py_RETURN_FALSE;
     }

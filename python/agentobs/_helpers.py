@@ -444,17 +444,29 @@ def _resource_attributes():
     """OTEL_RESOURCE_ATTRIBUTES: key=value,key=value, percent-encoded; one bad pair discards the whole, as specified."""
     text = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     found = {}
-    for pair in filter(None, (part.strip() for part in text[:65536].split(","))):
-        key, sign, value = pair.partition("=")
-        if not sign or not key.strip():
-            sys.stderr.write("agentobs: OTEL_RESOURCE_ATTRIBUTES is malformed and ignored\n")
-            return {}
-        if "%" in value:
-            from urllib.parse import unquote
-
-            value = unquote(value)
-        found[key.strip()] = value.strip()
+    try:
+        for pair in filter(None, (part.strip() for part in text[:65536].split(","))):
+            key, sign, value = pair.partition("=")
+            if not sign or not key.strip():
+                raise ValueError
+            found[_decoded(key.strip())] = _decoded(value.strip())
+    except ValueError:
+        sys.stderr.write("agentobs: OTEL_RESOURCE_ATTRIBUTES is malformed and ignored\n")
+        return {}
     return found
+
+
+def _decoded(text):
+    """Percent-decoded; ValueError (UnicodeDecodeError is one) for what is no code or no UTF-8."""
+    first, *rest = text.split("%")
+    if not rest:
+        return text
+    parts = [first.encode()]
+    for part in rest:
+        if len(part) < 2 or not set(part[:2]) <= set("0123456789abcdefABCDEF"):
+            raise ValueError
+        parts += (bytes([int(part[:2], 16)]), part[2:].encode())
+    return b"".join(parts).decode()
 
 
 def collect_resource():
