@@ -68,8 +68,7 @@ static int set_text(char **target, const char *text)
     return AO_OK;
 }
 
-/* For the command line: what it holds of secrets is masked like everything else that is stored. */
-static int set_masked(const struct recording *r, char **target, const char *text)
+int recording_set_masked(const struct recording *r, char **target, const char *text)
 {
     const struct ao_redact_custom *custom = &r->settings->redact;
     struct ao_buf masked;
@@ -111,7 +110,7 @@ static int new_run(struct recording *r, const struct recording_config *config)
     if (!err)
         err = name_run(r);
     if (!err)
-        err = set_masked(r, &run->command, config->command);
+        err = recording_set_masked(r, &run->command, config->command);
     if (!err)
         err = set_text(&run->source, config->source);
     if (!err && config->require_key)

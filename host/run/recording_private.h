@@ -56,6 +56,8 @@ struct recording {
 
 /* ---- whom the run is for, and the session that it continues (recording_who.c) ---- */
 
+/* *target becomes a copy of text with its secrets masked, like everything else that is stored; NULL leaves it. AO_ERR_NOMEM. */
+int recording_set_masked(const struct recording *r, char **target, const char *text);
 /* Before anything is opened: options, environment, baggage. AO_ERR_USAGE with a sentence, AO_ERR_NOMEM. */
 int recording_take_who(struct recording *r, const struct recording_config *config, char **ret_error);
 /* Once run, store and context are there: names the run, joins its session's trace or links to it. AO_ERR_NOMEM. */

@@ -11,6 +11,10 @@ int recording_take_who(struct recording *r, const struct recording_config *confi
     int err = attribution_init(&r->who, &r->settings->options.who, baggage, ret_error);
     if (!err && config->run)
         err = attribution_inherit(&r->who, config->run);
+    for (size_t i = 0; i < ATTRIBUTION_COUNT && !err; i++)
+        err = recording_set_masked(r, &r->who.values[i], r->who.values[i]);
+    if (!err)
+        err = recording_set_masked(r, &r->who.tags, r->who.tags);
     return err;
 }
 
