@@ -25,11 +25,11 @@
     X(value_depth,        "AGENTOBS_VALUE_DEPTH",                  32,                 1,      48,                "nesting of one value") \
     X(value_items,        "AGENTOBS_VALUE_ITEMS",                  10000,              1,      1000000,           "items of one list or mapping") \
     X(attribute_count,    "OTEL_ATTRIBUTE_COUNT_LIMIT",            128,                0,      4096,              "attributes of one span or event") \
-    X(attribute_bytes,    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",     64 * AO_KIB,        0,      8 * AO_MIB,        "characters of one string in an attribute") \
+    X(attribute_bytes,    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",     64 * AO_KIB,        0,      8 * AO_MIB,        "bytes of one string in an attribute") \
     X(span_attribute_count, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",     AO_UNSET,                  0,      4096,              "the same for spans alone; wins over the general one") \
     X(span_attribute_bytes, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", AO_UNSET,               0,      8 * AO_MIB,        "the same for spans alone; wins over the general one") \
     X(event_attribute_count, "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",   AO_UNSET,                  0,      4096,              "the same for events alone; wins over the general one") \
-    X(span_event_count,   "OTEL_SPAN_EVENT_COUNT_LIMIT",           AO_UNSET,                  0,      1000000000,        "events of one span; unlimited when unset")
+    X(span_event_count,   "OTEL_SPAN_EVENT_COUNT_LIMIT",           AO_UNSET,                  0,      1000000000,        "events of one span, links among them; unlimited when unset")
 
 /*      member            environment                              default meaning */
 #define AO_SWITCH_OPTIONS(X)                                                                                        \
@@ -42,7 +42,7 @@
 #define AO_OTHER_OPTIONS(X)                                                                                         \
     X("AGENTOBS_STREAM_KEY",     "", "32 hex digits from the host: switches recording on; taken out of the environment at import") \
     X("AGENTOBS",                "", "1 records without a key, 0 switches recording off whatever else is set") \
-    X("AGENTOBS_CONTENT",        "full", "what of inputs and outputs is recorded: full, truncated:N (N characters a string), none") \
+    X("AGENTOBS_CONTENT",        "full", "what of inputs and outputs is recorded: full, truncated:N (N bytes of each string), none") \
     X("AGENTOBS_REDACT_PATTERNS", "", "further secrets to mask: words separated by blanks; each is masked with the letters, digits and -_.+/= behind it") \
     X("TRACEPARENT",             "", "W3C trace context of the run") \
     X("TRACESTATE",              "", "W3C tracestate") \

@@ -354,35 +354,46 @@ static PyMethodDef module_methods[] = {
     {"start_span", FAST(mod_start_span), SPAN_FLAGS,
      "start_span($module, name, /, *, type='task', input=None, output=None, metadata=None, metrics=None,\n"
      "           tags=None, parent=None, start_time=None, **attributes)\n--\n\n"
-     "Starts a span below the current one. With `with` it becomes current and ends with the block.\n\n"
-     "type: task, llm, tool, function, agent, turn or any other word. input, output: any value.\n"
-     "metadata, metrics: mappings. tags: list of str. parent: a Span, a SpanContext, or a traceparent\n"
-     "string. start_time: int ns since the Unix epoch, float seconds, or a datetime.\n"
-     "Every other keyword is an attribute. Raises only TypeError, for a call without a name."},
+     "Starts a span below the current one. With `with` it becomes current and ends with the block;\n"
+     "without, end() ends it. As a decorator, `@start_span(...)`, it gives each call a span of its own.\n\n"
+     "name: str. type: task, llm, tool, function, agent, turn or any other word. input, output: any\n"
+     "value. metadata: a mapping. metrics: a mapping of numbers. tags: list of str. parent: a Span, a\n"
+     "SpanContext, OpenTelemetry's of either, or a traceparent string. start_time: int ns since the Unix\n"
+     "epoch, float seconds, or a datetime; default now. Every other keyword is an attribute; model,\n"
+     "session_id, user_id and tool_call_id (str) are fields of their own.\n"
+     "Raises TypeError for a call without a name, and nothing else."},
     {"agent", FAST(mod_agent), SPAN_FLAGS,
-     "agent($module, name='agent', input=None, /, **keywords)\n--\n\nStarts the span of an agent's run."},
+     "agent($module, name='agent', input=None, /, **keywords)\n--\n\nStarts the span of an agent's run. name: str. "
+     "input: any value, the task.\nkeywords: those of start_span."},
     {"turn", FAST(mod_turn), SPAN_FLAGS,
-     "turn($module, name='turn', input=None, /, **keywords)\n--\n\nStarts the span of one turn of a conversation."},
+     "turn($module, name='turn', input=None, /, **keywords)\n--\n\nStarts the span of one turn of a conversation, from "
+     "what the user said to the answer. name: str.\ninput: any value, what the user said. keywords: those of start_span."},
     {"llm", FAST(mod_llm), SPAN_FLAGS,
      "llm($module, name='llm', input=None, /, *, model=None, **keywords)\n--\n\nStarts the span of one model request; "
-     "see Span.usage() and Span.first_token()."},
+     "see Span.usage() and Span.first_token(). name: str.\ninput: any value, the messages. model: str, the provider's "
+     "id of the model; it is what prices\nthe request. keywords: those of start_span."},
     {"tool", FAST(mod_tool), SPAN_FLAGS,
-     "tool($module, name, input=None, /, *, id=None, **keywords)\n--\n\nStarts the span of one tool call. id: the "
-     "provider's id of the call (toolu_...)."},
+     "tool($module, name, input=None, /, *, id=None, **keywords)\n--\n\nStarts the span of one tool call; it is out at "
+     "once. name: str. input: any value, the arguments.\nid: str, the provider's id of the call (toolu_...). keywords: "
+     "those of start_span."},
     {"human_wait", FAST(mod_human_wait), SPAN_FLAGS,
-     "human_wait($module, reason=None, /, **keywords)\n--\n\nStarts the span of time spent waiting for a person."},
+     "human_wait($module, reason=None, /, **keywords)\n--\n\nStarts the span of time spent waiting for a person. "
+     "reason: str, becomes an attribute.\nkeywords: those of start_span."},
     {"current_span", mod_current_span, METH_NOARGS,
-     "current_span($module, /)\n--\n\nThe current span of this context; one that records nothing when there is none."},
+     "current_span($module, /)\n--\n\nThe current Span of this context (thread, task); one that records nothing when "
+     "there is none."},
     {"flush", FAST(mod_flush), METH_VARARGS | METH_KEYWORDS,
-     "flush($module, /, timeout=None)\n--\n\nWaits until everything recorded so far is written. timeout in seconds "
-     "(default 2).\nFalse when it was not."},
+     "flush($module, /, timeout=None)\n--\n\nWaits until everything recorded so far is written. timeout: float seconds "
+     "(default\nAGENTOBS_EXIT_MS). Returns a bool: False when not everything was."},
     {"shutdown", FAST(mod_shutdown), METH_VARARGS | METH_KEYWORDS,
      "shutdown($module, /, timeout=None)\n--\n\nEnds open spans as unfinished, writes everything and ends recording. "
-     "timeout in seconds.\nFalse when not everything was written. Done by itself at exit."},
+     "timeout: float seconds\n(default AGENTOBS_EXIT_MS). Returns a bool: False when not everything was written. Done by "
+     "itself\nat exit."},
     {"stats", mod_stats, METH_NOARGS,
-     "stats($module, /)\n--\n\nCounts of this process: recorded, dropped, truncated, bytes, writes, write_time "
-     "(seconds\nspent in write(2), none of them the agent's), pending_bytes, error (errno that ended recording, or 0)."},
-    {"enabled", mod_enabled, METH_NOARGS, "enabled($module, /)\n--\n\nWhether this process records."},
+     "stats($module, /)\n--\n\nCounts of this process, a dict: recorded, dropped (records), truncated (values cut at a "
+     "limit),\nbytes, writes, write_time (float seconds spent in write(2), none of them the agent's),\npending_bytes, "
+     "error (errno that ended recording, or 0)."},
+    {"enabled", mod_enabled, METH_NOARGS, "enabled($module, /)\n--\n\nWhether this process records: a bool."},
     {"_start_with_ids", FAST(mod_start_with_ids), SPAN_FLAGS, NULL},
     {"_record", mod_record, METH_VARARGS, NULL},
     {"_atexit", mod_atexit, METH_NOARGS, NULL},

@@ -364,9 +364,10 @@ PyMethodDef ao_span_methods[] = {
     {"__aexit__", FAST(span_aexit), METH_FASTCALL,
      "Ends the span, as `with` does; an exception marks it as an error and goes on. Awaitable."},
     {"start_span", FAST(span_start_span), METH_VARARGS | METH_KEYWORDS,
-     "start_span($self, name, /, *, type='task', input=None, output=None, metadata=None, metrics=None,\n"
+     "start_span($self, /, name, *, type='task', input=None, output=None, metadata=None, metrics=None,\n"
      "           tags=None, start_time=None, **attributes)\n--\n\n"
-     "Starts a span below this one: agentobs.start_span(..., parent=self)."},
+     "Starts a span below this one, as agentobs.start_span(..., parent=self) does. name: str. type, input,\n"
+     "output, metadata, metrics, tags, start_time and attributes: as there."},
     {"end", FAST(span_end), METH_VARARGS | METH_KEYWORDS,
      "end($self, /, end_time=None)\n--\n\nEnds the span. end_time: int ns since the Unix epoch, float seconds, or a "
      "datetime;\ndefault now. A second call does nothing."},
@@ -389,19 +390,19 @@ PyMethodDef ao_span_methods[] = {
      "one\ncounts. error: an exception or a str; marks the span as failed. tags: list of str.\nmetadata and metrics "
      "(numbers): mappings, merged with what was there. expected, scores and\nwhatever else is given go to the metadata."},
     {"add_event", FAST(span_add_event), METH_VARARGS | METH_KEYWORDS,
-     "add_event($self, /, name, attributes=None, timestamp=None)\n--\n\nRecords a moment inside the span. attributes: a "
-     "mapping. timestamp: as end_time of end();\ndefault now."},
+     "add_event($self, /, name, attributes=None, timestamp=None)\n--\n\nRecords a moment inside the span. name: str. "
+     "attributes: a mapping. timestamp: as end_time of end();\ndefault now."},
     {"event", FAST(span_event), METH_VARARGS | METH_KEYWORDS,
-     "event($self, name, /, **attributes)\n--\n\nRecords a moment inside the span, now."},
+     "event($self, name, /, **attributes)\n--\n\nRecords a moment inside the span, now. name: str. attributes: any values."},
     {"add_link", FAST(span_add_link), METH_VARARGS | METH_KEYWORDS,
      "add_link($self, /, context, attributes=None)\n--\n\nLinks the span to another one, as an event named \"link\" with "
-     "link.trace_id and\nlink.span_id. context: a Span, a SpanContext, or OpenTelemetry's of either."},
+     "link.trace_id and\nlink.span_id. attributes: a mapping. context: a Span, a SpanContext, or OpenTelemetry's of either."},
     {"record_exception", FAST(span_record_exception), METH_VARARGS | METH_KEYWORDS,
      "record_exception($self, /, exception, attributes=None, timestamp=None, escaped=False)\n--\n\nRecords an exception "
-     "as an event: type, message and bounded stack. Does not change the\nstatus; log(error=exception) does."},
+     "as an event: type, message and bounded stack. attributes: a mapping of more. timestamp: as\nend_time of end(). escaped: bool, it left the span. Does not change the\nstatus; log(error=exception) does."},
     {"set_status", FAST(span_set_status), METH_VARARGS | METH_KEYWORDS,
-     "set_status($self, /, status, description=None)\n--\n\nstatus: \"ok\", \"error\" or \"unset\", or OpenTelemetry's "
-     "Status or StatusCode.\ndescription: str, the message of an error."},
+     "set_status($self, /, status, description=None)\n--\n\nSays how it went; an error marks the span as failed. status: \"ok\", \"error\" or \"unset\", or "
+     "OpenTelemetry's Status\nor StatusCode. description: str, the message of an error."},
     {"usage", FAST(span_usage), METH_VARARGS | METH_KEYWORDS,
      "usage($self, usage=None, /, **fields)\n--\n\nRecords token usage of one model request: a Messages API usage object "
      "or mapping,\nor its fields by keyword (input_tokens, output_tokens, cache_read_input_tokens,\n"

@@ -146,7 +146,7 @@ def test_no_secret_is_anywhere(home: Home, braintrust: Callable[..., Braintrust]
         "BAGGAGE": f"k={key}",
         **server.environment(BRAINTRUST_PROJECT_NAME="demo"),
     }
-    done, _ = home.run([*home.agent(code), key, own], "--redact-patterns", "acme_ zz-", "--name", f"job {key}",
+    done, report = home.run([*home.agent(code), key, own], "--redact-patterns", "acme_ zz-", "--name", f"job {key}",
                        "--user", own, env=env)  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     again = [home.host(*words, env=env).stdout for words in (
@@ -156,6 +156,7 @@ def test_no_secret_is_anywhere(home: Home, braintrust: Callable[..., Braintrust]
     seen = {
         "stdout": done.stdout,
         "stderr": done.stderr,
+        "report": json.dumps(report, default=str).encode(),
         "commands": b"".join(again),
         "rows": json.dumps(rows).encode(),
         "requests": b"".join(request.body for request in server.requests),

@@ -497,6 +497,7 @@ def test_the_methods_of_opentelemetry_take_its_argument_names():
         """
         import agentobs, time
         with agentobs.agent("a") as a:
+            a.start_span(name="by name").end()
             s = a.start_span("child", type="tool", input=1, x=2)
             assert s.parent_span_id == a.span_id and agentobs.current_span() is a
             s.set_attribute(key="k", value=1); s.set_attribute("l", value=2)

@@ -64,6 +64,31 @@ def test_every_public_thing_has_a_docstring_and_a_signature():
             assert inspect.getdoc(method), name
 
 
+# What needs no word: the span or the class itself, and keywords that the text calls otherwise.
+UNSAID = {"self", "keywords", "attributes", "fields", "more", "kwargs"}
+
+
+def test_every_parameter_is_explained():
+    import inspect
+
+    import agentobs
+    import agentobs.claude
+
+    things = [getattr(agentobs, name) for name in agentobs.__all__] + [agentobs.claude.observe]
+    things += [value for name, value in vars(agentobs.Span).items() if not name.startswith("_")]
+    for thing in things:
+        if inspect.isclass(thing) or not callable(thing):
+            continue
+        text = inspect.getdoc(thing).split("\n--\n")[-1]
+        unsaid = [name for name in inspect.signature(thing).parameters if name not in UNSAID and name not in text]
+        assert not unsaid, (thing.__name__, unsaid)
+
+
+def test_the_page_of_the_api_is_up_to_date():
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "api_docs.py", "--check"], env=environment(key=None), check=False)
+    assert done.returncode == 0, "run scripts/api_docs.py"
+
+
 def test_help_reads_well():
     text = python("-c", "import agentobs; help(agentobs); help(agentobs.Span)").stdout
     assert "start_span(name, /, *, type='task'" in text and "with agentobs.tool(" in text

@@ -170,3 +170,24 @@ def test_content_is_a_setting_here_too(home: Home, api: MessagesApi, instrumenta
     stored = json.dumps(shown(home), default=str)
     for text in SAID:
         assert text not in stored, stored[max(0, stored.find(text) - 300) : stored.find(text) + 60]
+
+
+def needs(*modules: str) -> None:
+    for module in modules:
+        if not installed(module):
+            pytest.skip(f"{module} is not installed")
+
+
+def test_a_reply_that_is_hidden_is_known_by_the_span_below(home: Home, api: MessagesApi) -> None:
+    needs("anthropic", "openinference.instrumentation.anthropic")
+    _, report = run(home, "openinference", "    three_calls()\n", api, OPENINFERENCE_HIDE_OUTPUTS="true")
+    assert report["tokens"] == {name: 3 * count for name, count in TOKENS.items()}
+
+
+def test_what_openllmetry_alone_does_not_tell(home: Home, api: MessagesApi) -> None:
+    """Lifetimes of cache writes; and it adds the placeholder of a streamed response to its output tokens."""
+    needs("anthropic", "opentelemetry.instrumentation.anthropic")
+    _, report = run(home, "openllmetry", "    three_calls()\n", api, ANTHROPIC_OPEN_TELEMETRY="false")
+    assert report["tokens"] == {**{name: 3 * count for name, count in TOKENS.items()},
+                                "cache_write_5m": 2100, "cache_write_1h": 0, "output": 152}  # fmt: skip
+    assert report["counts"]["llm_calls"] == 3

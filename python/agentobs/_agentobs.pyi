@@ -64,7 +64,6 @@ class Span:
     def start_span(
         self,
         name: str,
-        /,
         *,
         type: str = "task",
         input: Any = None,

@@ -58,7 +58,7 @@ def _members(tracestate):
 
 
 def context():
-    """The context that the environment brought (TRACEPARENT, TRACESTATE, BAGGAGE, BRAINTRUST_TRACE_CONTEXT).
+    """The context that the environment brought (TRACEPARENT, TRACESTATE, BAGGAGE, BRAINTRUST_TRACE_CONTEXT): a SpanContext.
 
     Without any: the trace that this process makes for itself; then span_id is zero and is_valid False.
     """
@@ -82,10 +82,11 @@ def _outgoing():
 
 
 def child_env(env=None, *, record=False):
-    """A copy of env (default os.environ) that makes a child process continue the current span.
+    """A copy of env that makes a child process continue the current span: a dict of str.
 
-    TRACEPARENT, TRACESTATE and BAGGAGE are set, in upper case, or removed where there is nothing to pass on; other
-    spellings of these names are removed. record=True also hands the stream key over: only for a program that you
+    env: a mapping of str, default os.environ. TRACEPARENT, TRACESTATE and BAGGAGE are set, in upper case (OpenTelemetry,
+    Environment Variables as Context Propagation Carriers), or removed where there is nothing to pass on; other
+    spellings of these names are removed, for no reader of the environment may take them. record=True also hands the stream key over: only for a program that you
     trust to write records, for it could then write any.
     """
     result = dict(os.environ if env is None else env)

@@ -103,7 +103,7 @@ def add_link(span, context, attributes=None):
     span._record("event", {"name": "link", "attributes": fields})
 
 
-def start_span(span, name, /, **keywords):
+def start_span(span, /, name, **keywords):
     keywords["parent"] = span
     return _agentobs.start_span(name, **keywords)
 
@@ -346,13 +346,19 @@ def _set_on_current(field, value):
 
 
 def session(id):
-    """Names the conversation: the current span, and all that start later in this context, belong to it."""
+    """Names the conversation: the current span, and all that start later in this context, belong to it.
+
+    id: str, of your own or Claude Code's. With `with`, until the end of the block.
+    """
     _set_on_current("session_id", id)
     return _Scope(session_id=str(id))
 
 
 def user(id):
-    """Names the end user of the current span and of all that start later in this context."""
+    """Names the end user of the current span and of all that start later in this context.
+
+    id: str. With `with`, until the end of the block.
+    """
     _set_on_current("user_id", id)
     return _Scope(user_id=str(id))
 
@@ -360,7 +366,8 @@ def user(id):
 def tenant(id=None, **attributes):
     """Names the customer (attribute tenant.id) and whatever else costs are to be told apart by.
 
-    tenant("acme", team="search", feature="answers") sets tenant.id, tenant.team and tenant.feature.
+    tenant("acme", team="search", feature="answers") sets tenant.id, tenant.team and tenant.feature. id: str.
+    With `with`, until the end of the block.
     """
     named = {"tenant." + key: value for key, value in attributes.items()}
     if id is not None:
@@ -373,7 +380,7 @@ def tenant(id=None, **attributes):
 
 
 def trace_event(name, /, **attributes):
-    """Records a moment: in the current span, or in the trace when there is none."""
+    """Records a moment: in the current span, or in the trace when there is none. name: str. attributes: any values."""
     span = _agentobs.current_span()
     if not span._shared:
         span.event(name, **attributes)
