@@ -121,3 +121,33 @@ def test_the_documents_list_every_secret():
     from agentobs import _agentobs
 
     assert table("privacy.md") == [tuple(map(escaped, row)) for row in _agentobs._redact_table()]
+
+
+OBSERVED = """
+import agentobs, asyncio
+from agentobs.claude import observe
+from claude_agent_sdk import (AssistantMessage, ResultMessage, SystemMessage, TextBlock, ThinkingBlock, ToolResultBlock,
+                              ToolUseBlock, UserMessage)
+async def said():
+    yield SystemMessage("init", {"session_id": "s"})
+    yield AssistantMessage([TextBlock("CANARY"), ThinkingBlock("CANARY", ""), ToolUseBlock("t1", "Bash", {"c": "CANARY"}),
+                            ToolUseBlock("t2", "Agent", {"description": "CANARY", "prompt": "CANARY"})], "m")
+    yield SystemMessage("task_started", {"tool_use_id": "t2", "description": "CANARY", "task_id": "k"})
+    yield UserMessage([ToolResultBlock("t1", "CANARY", True), ToolResultBlock("t2", "CANARY", True)])
+    yield SystemMessage("permission_denied", {"tool_name": "Bash", "tool_input": {"a": ["CANARY"]}, "message": "CANARY"})
+    yield ResultMessage("error_during_execution", 1, 1, True, 1, "s", result="CANARY")
+async def main():
+    async for message in observe(said(), prompt="CANARY"): pass
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("content", ["none", "truncated:3", "full"])
+def test_content_of_an_observed_session(content):
+    pytest.importorskip("claude_agent_sdk")
+    run = run_agent(OBSERVED, env={"AGENTOBS_CONTENT": content})
+    said = b"".join(run.lines).decode()
+    assert ("CANARY" in said) == (content == "full") and ("CAN\\u2026" in said) == (content == "truncated:3")
+    assert run.span("Bash").error_type == "tool_error" and run.span("Bash").status == "error"
+    denied = [event for span in run.spans.values() for event in span.events if event["name"] == "permission_denied"]
+    assert denied[0]["attributes"]["tool_name"] == "Bash" and ("tool_input" in denied[0]["attributes"]) == (content != "none")
