@@ -25,8 +25,7 @@ static const struct option_spec env_specs[] = {
      NULL, "AGENTOBS_STORE", "the store's file"},
     {"name", 0, OPTION_TEXT, offsetof(struct env_options, common) + offsetof(struct settings_options, name), "NAME",
      "sandbox", NULL, "name of the trace"},
-    SETTINGS_REDACT(struct env_options),
-    ATTRIBUTION_OPTIONS(struct env_options, common.who),
+    SETTINGS_PRIVACY(struct env_options),
 };
 
 const struct options_page env_page = {

@@ -8,7 +8,8 @@
 #include "host/store/store.h"
 #include "host/text.h"
 
-const struct options_group settings_groups[2] = {{"Limits", BUDGET_ROWS}, {"For whom", ATTRIBUTION_ROWS}};
+/* --redact-patterns ends the second. */
+const struct options_group settings_groups[2] = {{"Limits", BUDGET_ROWS}, {"For whom", ATTRIBUTION_ROWS + 1}};
 
 #define E2B_VCPUS_MAX 1024u
 #define E2B_MEMORY_MAX (4u * 1024 * 1024)

@@ -33,8 +33,6 @@ struct settings_options {
 
 /* The rows for a struct that has a member `common` of struct settings_options. */
 #define SETTINGS_ROW(type, member) offsetof(type, common) + offsetof(struct settings_options, member)
-#define SETTINGS_REDACT(type)                                                                                         \
-    {"redact-patterns", 0, OPTION_TEXT, SETTINGS_ROW(type, redact_patterns), "WORDS", NULL, "AGENTOBS_REDACT_PATTERNS", "further secrets to mask"}
 #define SETTINGS_OPTIONS(type)                                                                                        \
     {"store", 0, OPTION_TEXT, SETTINGS_ROW(type, store), "PATH", NULL, "AGENTOBS_STORE", "the store's file"},         \
     {"report", 0, OPTION_TEXT, SETTINGS_ROW(type, report), "FILE", NULL, NULL, "write the result as JSON"},           \
@@ -42,15 +40,18 @@ struct settings_options {
     {"prices", 0, OPTION_TEXT, SETTINGS_ROW(type, prices), "FILE", NULL, "AGENTOBS_PRICES", "price table of yours"},  \
     {"assume-price", 0, OPTION_LIST, SETTINGS_ROW(type, assume_price), "A=B", NULL, NULL, "price model A like model B"}, \
     {"e2b", 0, OPTION_TEXT, SETTINGS_ROW(type, e2b), "VCPUxMIB", NULL, "AGENTOBS_E2B", "sandbox size, e.g. 2x512"},   \
-    SETTINGS_REDACT(type),                                                                                            \
     {"no-upload", 0, OPTION_FLAG, SETTINGS_ROW(type, no_upload), NULL, NULL, NULL, "send nothing now"},               \
     {"upload-timeout", 0, OPTION_DURATION, SETTINGS_ROW(type, upload_timeout), "TIME", "10s", NULL, "at the end"},    \
     {"quiet", 'q', OPTION_FLAG, SETTINGS_ROW(type, quiet), NULL, NULL, NULL, "no progress, no summary"},              \
     {"raw", 0, OPTION_FLAG, SETTINGS_ROW(type, raw), NULL, NULL, NULL, "escape nothing on a terminal"}
 
-/* The groups of rows that end the page of `run` and of `read`. */
-#define SETTINGS_GROUPS(type) BUDGET_OPTIONS(type, common.budget), ATTRIBUTION_OPTIONS(type, common.who)
-extern const struct options_group settings_groups[2]; /* limits, attribution */
+/* The groups of rows that end the page of `run` and of `read`; the second one ends that of `env`, too. */
+#define SETTINGS_PRIVACY(type)                                                                                        \
+    ATTRIBUTION_OPTIONS(type, common.who),                                                                            \
+    {"redact-patterns", 0, OPTION_TEXT, SETTINGS_ROW(type, redact_patterns), "WORDS", NULL,                           \
+     "AGENTOBS_REDACT_PATTERNS", "further secrets to mask, by how they begin"}
+#define SETTINGS_GROUPS(type) BUDGET_OPTIONS(type, common.budget), SETTINGS_PRIVACY(type)
+extern const struct options_group settings_groups[2]; /* limits; attribution and masking */
 
 /* Checked. */
 struct settings {

@@ -34,8 +34,14 @@ _TOLD_MAX = 4096
 _ALIKE_MAX = 64
 
 
+_NOTHING = object()
+
+
 class _Told:
-    """What usage was told already, so that nothing is counted twice."""
+    """What usage was told already, so that nothing is counted twice.
+
+    Spans end in many threads: each look-up is one step. (A lock could be held by another thread during a fork.)
+    """
 
     def __init__(self):
         self._messages = OrderedDict()  # message id -> whether the figures were the provider's own
@@ -49,21 +55,22 @@ class _Told:
 
     def pass_on(self, span):
         """What is below a span is below its parent, too."""
-        here = span.get_span_context().span_id
-        if here in self._covered:
-            self.cover(span, self._covered[here])
+        covered = self._covered.get(span.get_span_context().span_id, _NOTHING)
+        if covered is not _NOTHING:
+            self.cover(span, covered)
 
     def is_new(self, span, fields, exact):
         """Whether usage of this message, or of this span when it names none, is still to be told."""
-        here = span.get_span_context().span_id
         message_id = fields.get("message_id")
-        if here in self._covered and (message_id is None or self._covered[here] is None):
+        covered = self._covered.get(span.get_span_context().span_id, _NOTHING)
+        if covered is None or (covered is not _NOTHING and message_id is None):
             return False
         if self._is_echo(span, fields, message_id):
             return False
         if message_id is None:
             return True
-        if message_id in self._messages and (self._messages[message_id] or not exact):
+        told = self._messages.get(message_id)
+        if told is not None and (told or not exact):
             return False
         _put(self._messages, message_id, exact)
         return True
@@ -75,7 +82,7 @@ class _Told:
         heard = self._figures.get(figures, ())
         for other in heard:
             if other[0] != scope and other[1] != (message_id is not None):
-                heard.remove(other)
+                _put(self._figures, figures, [rest for rest in heard if rest is not other])
                 return True
         heard = [*heard[-_ALIKE_MAX:], (scope, message_id is not None)]
         _put(self._figures, figures, heard)
