@@ -1,6 +1,7 @@
 #include "csrc/convert.h"
 
 #include "core/json.h"
+#include "csrc/plain.h"
 
 #define MARK_ROOM 64u
 
@@ -78,9 +79,35 @@ static void put_utf8(struct ao_convert *c, struct ao_str text)
     put_cut_mark(c, text.len - kept, "bytes");
 }
 
+/* What is short is written where it is to stand. False when it is not, or has no room. */
+static bool put_plain(struct ao_convert *c, PyObject *value)
+{
+    size_t most = c->chars_max < AO_PLAIN_TEXT_MAX ? c->chars_max : AO_PLAIN_TEXT_MAX;
+    size_t bound = ao_plain_bound(value, (Py_ssize_t)most);
+    if (!bound || bound > room_left(c) || ao_buf_reserve(c->out, bound))
+        return false;
+    char *end = ao_plain_value(c->out->data + c->out->len, value);
+    if (!end)
+        return false;
+    c->out->len = (size_t)(end - c->out->data);
+    return true;
+}
+
+/* Characters of any script, as they lie in the str. False for what is long. */
+static bool put_units(struct ao_convert *c, PyObject *str)
+{
+    size_t length = (size_t)PyUnicode_GET_LENGTH(str);
+    if (length > AO_PLAIN_TEXT_MAX || length > c->chars_max || length * 4 > room_left(c))
+        return false;
+    ao_json_add_units(c->out, PyUnicode_DATA(str), (unsigned)PyUnicode_KIND(str), length);
+    return true;
+}
+
 static void put_str(struct ao_convert *c, PyObject *str)
 {
     PyObject *owner;
+    if (put_units(c, str))
+        return;
     ao_buf_add_char(c->out, '"');
     size_t length = (size_t)PyUnicode_GET_LENGTH(str);
     size_t most = c->chars_max < c->bytes_max ? c->chars_max : c->bytes_max;
@@ -279,7 +306,8 @@ static void put_sequence(struct ao_convert *c, PyObject *seq)
 static void put_key(struct ao_convert *c, PyObject *key)
 {
     if (PyUnicode_Check(key)) {
-        put_str(c, key);
+        if (!put_plain(c, key))
+            put_str(c, key);
         return;
     }
     PyObject *text = PyObject_Str(key);
@@ -372,6 +400,8 @@ static void put_simplified(struct ao_convert *c, PyObject *value)
 
 static void value_inner(struct ao_convert *c, PyObject *value)
 {
+    if (put_plain(c, value))
+        return;
     if (value == Py_None)
         put_literal(c, "null");
     else if (PyUnicode_CheckExact(value))

@@ -163,8 +163,10 @@ static int put_hello(struct ao_emitter *emitter, const struct ao_record *hello)
     struct ao_lane *lane = &emitter->lanes[0];
     ao_lane_lock(lane);
     struct ao_item *item = ao_ring_begin(&lane->ring, ao_item_bound(hello), true, &pos);
-    if (item)
-        ao_ring_commit(&lane->ring, item, pos, ao_item_pack(item, hello));
+    if (item) {
+        ao_item_pack(item, hello);
+        ao_ring_commit(&lane->ring, item, pos);
+    }
     ao_lane_unlock(lane);
     return item ? AO_OK : AO_ERR_LIMIT;
 }
@@ -203,22 +205,23 @@ void ao_emitter_wake(struct ao_emitter *emitter, bool now)
 
 /* ---- records in ---- */
 
-static int begin(struct ao_emitter *emitter, struct ao_put *put, const struct ao_record *record, unsigned flags)
+/* An item that is filled, in a lane that is locked. */
+static int fill(struct ao_emitter *emitter, struct ao_put *put, const struct ao_record *record, unsigned flags)
 {
     int err = ao_put_begin(emitter, put, ao_item_bound(record), flags);
     if (err)
         return err;
-    put->to = (char *)(uintptr_t)ao_item_pack(put->item, record);
-    put->present = record->present;
+    ao_item_pack(put->item, record);
+    put->item->units = (uint16_t)(flags >> AO_PUT_UNITS_SHIFT);
     return AO_OK;
 }
 
 int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags)
 {
     struct ao_put put;
-    int err = begin(emitter, &put, record, flags);
+    int err = fill(emitter, &put, record, flags);
     if (!err)
-        ao_put_commit(emitter, &put, record->kind, flags);
+        ao_put_show(emitter, &put, flags);
     return err;
 }
 
@@ -226,13 +229,14 @@ int ao_emitter_put_start(struct ao_emitter *emitter, const struct ao_record *rec
                          struct ao_ticket *ticket)
 {
     struct ao_put put;
-    int err = begin(emitter, &put, record, flags);
-    if (!err) {
-        ao_put_commit_start(emitter, &put, flags, ticket);
-        return AO_OK;
+    int err = fill(emitter, &put, record, flags);
+    if (err) {
+        ao_emitter_open(emitter, ticket);
+        return err;
     }
-    ao_emitter_open(emitter, ticket);
-    return err;
+    ao_put_open(&put, ticket);
+    ao_put_show(emitter, &put, flags);
+    return AO_OK;
 }
 
 int ao_emitter_put_end(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
@@ -240,16 +244,13 @@ int ao_emitter_put_end(struct ao_emitter *emitter, const struct ao_record *recor
 {
     struct ao_put put;
     ao_emitter_forget(ticket);
-    int err = begin(emitter, &put, record, flags);
+    int err = fill(emitter, &put, record, flags);
     if (err)
         return err;
-    /* The writer may join them from here on, before the end counts as put: the link says that it is complete. */
-    if (join && ticket->sent && ticket->lane == put.lane) {
-        put.item->units = (uint16_t)(flags >> AO_PUT_UNITS_SHIFT);
-        if (ao_ring_link(&put.lane->ring, ticket->pos, put.pos + 1))
-            atomic_store_explicit(&put.item->link, AO_LINK_SKIP, memory_order_relaxed);
-    }
-    ao_put_commit(emitter, &put, record->kind, flags);
+    /* Once it is linked the writer may read it, before it is shown: it is complete, but for its own link. */
+    if (join && ticket->sent && ticket->lane == put.lane && ao_ring_link(&put.lane->ring, ticket->pos, put.pos + 1))
+        atomic_store_explicit(&put.item->link, AO_LINK_SKIP, memory_order_relaxed);
+    ao_put_show(emitter, &put, flags);
     return AO_OK;
 }
 
@@ -387,7 +388,12 @@ int ao_emitter_close(struct ao_emitter *emitter, uint64_t timeout_ns)
         err = AO_OK;
     if (!err && emitter->written.error)
         err = AO_ERR_IO;
+    bool ended = emitter->finished && emitter->joinable;
+    if (ended)
+        emitter->joinable = false;
     pthread_mutex_unlock(&emitter->lock);
+    if (ended) /* it has nothing left to do but to return */
+        pthread_join(emitter->thread, NULL);
     return err;
 }
 

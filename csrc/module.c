@@ -539,10 +539,9 @@ static PyModuleDef_Slot module_slots[] = {
 #if PY_VERSION_HEX >= 0x030c0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
-    /*
-     * Py_mod_gil is left out: a free-threaded interpreter then keeps its lock while we are loaded. One span is guarded
-     * by it; to claim more would take tests on such an interpreter.
-     */
+#if PY_VERSION_HEX >= 0x030d0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
     {0, NULL},
 };
 

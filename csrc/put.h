@@ -8,6 +8,8 @@
  *         ao_put_commit(emitter, &put, AO_KIND_SPAN_START, flags);
  *     }
  *
+ * (Or the item is filled by ao_item_pack and shown by ao_put_show.)
+ *
  * Between begin and commit the lane is locked: nothing there may wait, fail, or
  * run Python. `bound` is AO_PUT_BOUND of the fields.
  */
@@ -85,13 +87,10 @@ static inline void ao_put_object(struct ao_put *put, enum ao_field field, struct
     put->to += 8 + ((len + 7) & ~UINT64_C(7));
 }
 
-/* Makes the record the writer's; wakes the writer when it sleeps, or `flags` ask for it. */
-static inline void ao_put_commit(struct ao_emitter *emitter, struct ao_put *put, enum ao_kind kind, unsigned flags)
+/* The item is complete, and the writer's; wakes the writer when it sleeps, or `flags` ask for it. */
+static inline void ao_put_show(struct ao_emitter *emitter, struct ao_put *put, unsigned flags)
 {
-    put->item->kind = (uint32_t)kind;
-    put->item->present = put->present;
-    put->item->units = (uint16_t)(flags >> AO_PUT_UNITS_SHIFT);
-    ao_ring_commit(&put->lane->ring, put->item, put->pos, put->to);
+    ao_ring_commit(&put->lane->ring, put->item, put->pos);
     bool much = ao_ring_used(&put->lane->ring) >= AO_WAKE_BYTES;
     ao_lane_unlock(put->lane);
     bool wake = ((flags & AO_PUT_NOW || much) && !atomic_load(&emitter->urgent)) ||
@@ -100,14 +99,20 @@ static inline void ao_put_commit(struct ao_emitter *emitter, struct ao_put *put,
         ao_emitter_wake(emitter, flags & AO_PUT_NOW);
 }
 
-/* The same for the start of a span; the ticket is for its end. */
-static inline void ao_put_commit_start(struct ao_emitter *emitter, struct ao_put *put, unsigned flags,
-                                       struct ao_ticket *ticket)
+static inline void ao_put_commit(struct ao_emitter *emitter, struct ao_put *put, enum ao_kind kind, unsigned flags)
+{
+    put->item->kind = (uint32_t)kind;
+    put->item->present = put->present;
+    put->item->size = (uint32_t)(put->to - (char *)put->item);
+    ao_put_show(emitter, put, flags);
+}
+
+/* For the start of a span, before it is shown: the ticket is for its end. */
+static inline void ao_put_open(struct ao_put *put, struct ao_ticket *ticket)
 {
     ticket->pos = put->pos;
     ticket->sent = true;
     ao_lane_open(put->lane, ticket);
-    ao_put_commit(emitter, put, AO_KIND_SPAN_START, flags);
 }
 
 /*

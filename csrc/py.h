@@ -20,29 +20,6 @@
 #define Py_END_CRITICAL_SECTION() }
 #endif
 
-/*
- * A reference to an object that is only known to be in memory, not to be alive: its deallocation may have begun in
- * another thread. False when it has. Such an object is made ready for it when it is new.
- */
-static inline void ao_py_enable_try_incref(PyObject *op)
-{
-#if defined(Py_GIL_DISABLED)
-    PyUnstable_EnableTryIncRef(op);
-#else
-    (void)op;
-#endif
-}
-
-static inline bool ao_py_try_incref(PyObject *op)
-{
-#if defined(Py_GIL_DISABLED)
-    return PyUnstable_TryIncRef(op) != 0;
-#else
-    Py_INCREF(op); /* with the global lock nobody sees an object between its last reference and its end */
-    return true;
-#endif
-}
-
 /* Members of types: 3.12 gave them names with a prefix. */
 #if PY_VERSION_HEX >= 0x030c0000
 #define AO_MEMBER_SSIZE Py_T_PYSSIZET

@@ -96,7 +96,7 @@ uint64_t ao_item_bound(const struct ao_record *record)
     return size;
 }
 
-const char *ao_item_pack(struct ao_item *item, const struct ao_record *record)
+void ao_item_pack(struct ao_item *item, const struct ao_record *record)
 {
     item->kind = (uint32_t)record->kind;
     item->present = record->present;
@@ -124,7 +124,7 @@ const char *ao_item_pack(struct ao_item *item, const struct ao_record *record)
             to += 8;
         }
     }
-    return to;
+    item->size = (uint32_t)(to - (char *)item);
 }
 
 void ao_item_unpack(const struct ao_item *item, struct ao_record *ret_record)

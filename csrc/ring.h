@@ -94,11 +94,9 @@ static inline uint64_t ao_ring_used(const struct ao_ring *ring)
  * The reader sees it after ao_ring_commit.
  */
 struct ao_item *ao_ring_begin(struct ao_ring *ring, uint64_t bound, bool keep, uint64_t *ret_pos);
-/* The item at `pos` is complete: kind and present are set, and its fields end at `end`. */
-static inline void ao_ring_commit(struct ao_ring *ring, struct ao_item *item, uint64_t pos, const char *end)
+/* Shows the reader a complete item, its size and all. In the one order of all that wake and sleep by it (emitter.h). */
+static inline void ao_ring_commit(struct ao_ring *ring, const struct ao_item *item, uint64_t pos)
 {
-    item->size = (uint32_t)(end - (const char *)item);
-    /* In the one order of all that wake and sleep by it (emitter.h). */
     atomic_store(&ring->head, pos + item->size);
 }
 
@@ -117,8 +115,8 @@ static inline void ao_item_copy(char *to, const char *from, uint64_t len)
 
 /* At least the size of the packed record; nearly that of a record with every field of fixed size. */
 uint64_t ao_item_bound(const struct ao_record *record);
-/* Writes kind, present and fields; returns their end. */
-const char *ao_item_pack(struct ao_item *item, const struct ao_record *record);
+/* Writes a whole item. */
+void ao_item_pack(struct ao_item *item, const struct ao_record *record);
 /* Reads an item back; views point into the ring. */
 void ao_item_unpack(const struct ao_item *item, struct ao_record *ret_record);
 

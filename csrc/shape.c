@@ -86,7 +86,7 @@ static size_t slot_of(const PyObject *kwnames, size_t slots)
 }
 
 /*
- * Under the state's lock. Most tuples of names are made for one call and never seen again; one that is seen twice is a
+ * Most tuples of names are made for one call and never seen again; one that is seen twice is a
  * constant. The tuple seen last is kept alive, so that the same address means the same tuple.
  */
 static bool seen_before(struct ao_state *state, PyObject *kwnames, PyObject **ret_old)
@@ -100,7 +100,6 @@ static bool seen_before(struct ao_state *state, PyObject *kwnames, PyObject **re
     return false;
 }
 
-/* Under the state's lock. */
 static struct ao_shape *learn(struct ao_state *state, const struct ao_span_form *form, bool named, PyObject *kwnames)
 {
     size_t slot = slot_of(kwnames, AO_SHAPE_SLOTS);
@@ -129,10 +128,12 @@ const struct ao_shape *ao_shape_of(struct ao_state *state, const struct ao_span_
     }
     if (PyTuple_GET_SIZE(kwnames) > UINT8_MAX)
         return NULL;
+    /* Nobody waits: another thread's call will do. (In the child of a fork nobody may be there to wait for.) */
+    if (atomic_exchange_explicit(&state->learning, true, memory_order_acquire))
+        return NULL;
     PyObject *old;
-    AO_STATE_LOCK(state);
     struct ao_shape *made = seen_before(state, kwnames, &old) ? learn(state, form, named, kwnames) : NULL;
-    AO_STATE_UNLOCK(state);
+    atomic_store_explicit(&state->learning, false, memory_order_release);
     Py_XDECREF(old);
     return made;
 }

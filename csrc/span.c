@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "csrc/put.h"
+#include "csrc/py_alive.h"
 #include "csrc/with.h"
 
 #define BUF_KEEP 4096u

@@ -188,7 +188,8 @@ bool ao_span_put_start_plain(struct ao_span *span, uint64_t now, struct ao_str a
         ao_put_word(&put, AO_FIELD_start, &span->start);
     if (attributes.len)
         ao_put_object(&put, AO_FIELD_attributes, attributes);
-    ao_put_commit_start(emitter, &put, flags, &span->ticket);
+    ao_put_open(&put, &span->ticket);
+    ao_put_commit(emitter, &put, AO_KIND_SPAN_START, flags);
     return true;
 }
 

@@ -50,18 +50,8 @@ struct ao_state {
     PyObject *seen[AO_SEEN_SLOTS]; /* names of keyword arguments that were seen once; owned */
     struct ao_span *pool;   /* dead spans with their buffers; none where threads run at the same time */
     unsigned pool_count;
-#ifdef Py_GIL_DISABLED
-    PyMutex lock; /* guards `seen`, and the making of shapes */
-#endif
+    _Atomic bool learning;  /* some thread has `seen` for itself, and makes shapes */
 };
-
-#ifdef Py_GIL_DISABLED
-#define AO_STATE_LOCK(state) PyMutex_Lock(&(state)->lock)
-#define AO_STATE_UNLOCK(state) PyMutex_Unlock(&(state)->lock)
-#else
-#define AO_STATE_LOCK(state) ((void)(state))
-#define AO_STATE_UNLOCK(state) ((void)(state))
-#endif
 
 extern struct PyModuleDef ao_module;
 

@@ -7,6 +7,7 @@
 #include "host/clock.h"
 #include "host/commands/command_store.h"
 #include "host/commands/commands.h"
+#include "host/e2b/settle.h"
 #include "host/exit_codes.h"
 #include "host/money/cost_print.h"
 #include "host/money/costs.h"
@@ -18,7 +19,7 @@ struct costs_options {
     struct settings_options common;
     int by;
     uint64_t since, until;
-    bool explain, reprice;
+    bool explain, reprice, settle;
     const char *reconcile;
     bool json, csv;
 };
@@ -34,6 +35,8 @@ static const struct option_spec costs_specs[] = {
      "at today's prices, or those of --prices; changes nothing"},
     {"reconcile", 0, OPTION_TEXT, offsetof(struct costs_options, reconcile), "FILE", NULL, NULL,
      "compare with what Claude Code or Anthropic counted"},
+    {"settle", 0, OPTION_FLAG, offsetof(struct costs_options, settle), NULL, NULL, NULL,
+     "ask E2B what sandboxes cost in the end; stores it"},
     {"since", 0, OPTION_TIME, offsetof(struct costs_options, since), "TIME", NULL, NULL,
      "from then on: 2026-11-20, 2026-11-20T12:00Z, or 7d"},
     {"until", 0, OPTION_TIME, offsetof(struct costs_options, until), "TIME", NULL, NULL, "before then"},
@@ -58,6 +61,7 @@ struct gathering {
     struct cost_groups groups;
     struct cost_groups traces; /* by tool: the traces of the period */
     enum cost_by by;
+    uint64_t provisional; /* rows of sandboxes that have not ended, as far as is known */
     int err;
 };
 
@@ -108,6 +112,7 @@ static int take_item(void *user, const struct cost_item *item)
         cost_groups_get(g->by == COST_BY_TOOL ? &g->traces : &g->groups, key_of(g, item, buffer));
     if (group)
         cost_group_add(group, item);
+    g->provisional += item->sandbox.id && !item->sandbox.final;
     g->err = group ? AO_OK : AO_ERR_NOMEM;
     return g->err;
 }
@@ -145,6 +150,9 @@ static int print_costs(struct store *store, const struct costs_options *options)
         console_say("nothing was billed in this period");
     } else {
         cost_print_table(&g.groups, g.by);
+        if (g.provisional)
+            console_say("costs of sandboxes that are provisional: %llu; agentobs-host costs --settle asks E2B",
+                        (unsigned long long)g.provisional);
     }
     cost_groups_release(&g.groups);
     cost_groups_release(&g.traces);
@@ -160,7 +168,8 @@ static int run_costs(const struct costs_options *options, const struct settings 
         .format = options->json ? COSTS_JSON : options->csv ? COSTS_CSV : COSTS_TABLE,
         .prices = &settings->prices,
     };
-    struct store *store = command_open_store(options->common.store, STORE_READ, &code);
+    enum store_mode mode = options->settle ? STORE_WRITE : STORE_READ;
+    struct store *store = command_open_store(options->common.store, mode, &code);
     if (!store)
         return code;
     if (options->explain)
@@ -169,6 +178,8 @@ static int run_costs(const struct costs_options *options, const struct settings 
         code = costs_reprice(store, &query);
     else if (options->reconcile)
         code = costs_reconcile(store, &query, options->reconcile);
+    else if (options->settle)
+        code = costs_settle(store, &settings->e2b_price, options->json);
     else
         code = print_costs(store, options);
     store_close(store);
@@ -180,8 +191,10 @@ static const char *misuse(const struct costs_options *options, const struct opti
 {
     if (options->json && options->csv)
         return "--json and --csv exclude each other";
-    if (options->explain + options->reprice + (options->reconcile != NULL) > 1)
-        return "--explain, --reprice and --reconcile exclude each other";
+    if (options->explain + options->reprice + (options->reconcile != NULL) + options->settle > 1)
+        return "--explain, --reprice, --reconcile and --settle exclude each other";
+    if (options->settle && (options->csv || options->since || options->until))
+        return "--settle takes every sandbox whose cost is provisional, and prints words or --json";
     if (rest->count && !options->explain)
         return "a TRACE goes with --explain";
     return NULL;
@@ -190,7 +203,7 @@ static const char *misuse(const struct costs_options *options, const struct opti
 /* The stored sums need none: a damaged table is no reason to withhold them. */
 static bool needs_prices(const struct costs_options *options)
 {
-    return options->explain || options->reprice || options->reconcile;
+    return options->explain || options->reprice || options->reconcile || options->settle;
 }
 
 int cmd_costs(int argc, char **argv)

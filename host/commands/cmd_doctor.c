@@ -105,7 +105,6 @@ static void check_settings(struct doctor *d)
     } keys[] = {
         {"ANTHROPIC_API_KEY", "for agents that talk to Claude"},
         {"CLAUDE_CODE_OAUTH_TOKEN", "the same, by subscription"},
-        {"E2B_API_KEY", "for sandboxes"},
     };
     struct config *config = NULL;
     char *error = NULL;
@@ -115,6 +114,8 @@ static void check_settings(struct doctor *d)
         tell(d, FOUND_GOOD, "settings", "the environment, .env and .env.braintrust are well-formed");
     for (size_t i = 0; config && i < sink_kind_count; i++)
         tell_set(d, sink_kinds[i].variable, sink_kinds[i].configured(config), sink_kinds[i].name);
+    if (config)
+        tell_set(d, "E2B_API_KEY", config_is_set(config, "E2B_API_KEY"), "E2B: what sandboxes cost, and their end at a limit");
     for (size_t i = 0; i < AO_ARRAY_LEN(keys); i++) {
         const char *value = getenv(keys[i].name);
         tell_set(d, keys[i].name, value && *value, keys[i].meaning);

@@ -34,7 +34,7 @@ static const struct option_spec run_specs[] = {
     {"linger", 0, OPTION_DURATION, offsetof(struct run_options, linger), "TIME", "5s", NULL,
      "wait for output after exit"},
     {"keep-keys", 0, OPTION_FLAG, offsetof(struct run_options, keep_keys), NULL, NULL, NULL,
-     "let the agent have the sinks' keys"},
+     "let the agent have the keys of the sinks and of E2B"},
     SETTINGS_OPTIONS(struct run_options),
     SETTINGS_GROUPS(struct run_options),
 };
@@ -175,6 +175,13 @@ static int record_child(struct recording *recording, struct child *child, int si
     return code;
 }
 
+static void say_withheld(void)
+{
+    size_t at = 0;
+    for (const char *key; (key = child_env_withheld_key(&at)) != NULL;)
+        console_say("%s stays on the host: the agent does not get it (--keep-keys)", key);
+}
+
 static int start_and_record(struct recording *recording, const struct run_options *options, char **args)
 {
     descriptors_close_others_on_exec(&options->inherited);
@@ -184,9 +191,8 @@ static int start_and_record(struct recording *recording, const struct run_option
         recording_abandon(recording, clock_now(), AO_EXIT_BUDGET, NULL);
         return AO_EXIT_BUDGET;
     }
-    const char *key = options->keep_keys ? NULL : child_env_withheld_key();
-    if (key && !options->common.quiet)
-        console_say("%s stays on the host: the agent does not get it (--keep-keys)", key);
+    if (!options->keep_keys && !options->common.quiet)
+        say_withheld();
     int signals = -1, failure = run_loop_take_signals(&signals), code = AO_EXIT_SELF;
     if (failure)
         error = text_format("cannot watch for signals: %s", strerror(failure));

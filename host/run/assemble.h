@@ -19,6 +19,7 @@
 #include "core/ledger.h"
 #include "core/record.h"
 #include "core/redact.h"
+#include "host/e2b/e2b_usage.h"
 #include "host/run/attribution.h"
 #include "host/run/earlier.h"
 #include "host/store/span.h"
@@ -61,10 +62,17 @@ struct sandbox_facts {
 
 /* What the sandbox itself cost. */
 struct e2b_bill {
-    struct ao_e2b_cost cost;
+    struct ao_e2b_cost cost; /* total AO_COST_UNKNOWN: nobody told its size */
     uint64_t lifetime_ns;
+    uint64_t paused_ns; /* in between: free */
     uint64_t vcpus;
     uint64_t memory_mib;
+    char sandbox_id[E2B_ID_MAX + 1]; /* "": not known */
+    enum e2b_source source;
+    bool named;         /* the host said which sandbox it is */
+    bool final;         /* it has ended, and all of it is in here */
+    uint64_t until;     /* ns since the Unix epoch: the run's end */
+    const char *table;  /* of the prices; static, or outlives the assembly; NULL unknown */
 };
 
 /* AO_ERR_NOMEM. The root span exists from the start. */

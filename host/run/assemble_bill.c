@@ -240,17 +240,25 @@ static int fill_e2b_item(struct assembly *a, struct cost_item *out)
     *out = (struct cost_item){
         .trace_id = a->config.trace_id,
         .span_id = a->config.root_id,
-        .time = a->config.start,
+        .time = a->entries[0].span.start, /* of a file: when it happened, not when it is read */
         .cost_pusd = a->e2b.cost.total,
         .seconds_ns = a->e2b.lifetime_ns,
         .cpu_pusd = a->e2b.cost.cpu,
         .memory_pusd = a->e2b.cost.memory,
         .vcpus = a->e2b.vcpus,
         .memory_mib = a->e2b.memory_mib,
+        .sandbox = {.named = a->e2b.named, .final = a->e2b.final, .until = a->e2b.until, .paused_ns = a->e2b.paused_ns},
     };
+    bool known = a->e2b.cost.total != AO_COST_UNKNOWN;
     int err = assembly_keep(a, &out->kind, AO_STR("e2b"));
     if (!err)
-        err = assembly_keep(a, &out->basis, AO_STR("computed"));
+        err = assembly_keep(a, &out->basis, ao_str_from(ao_basis_name(known ? AO_BASIS_COMPUTED : AO_BASIS_UNPRICED)));
+    if (!err)
+        err = assembly_keep(a, &out->price_table, ao_str_from(a->e2b.table));
+    if (!err && a->e2b.sandbox_id[0])
+        err = assembly_keep(a, &out->sandbox.id, ao_str_from(a->e2b.sandbox_id));
+    if (!err)
+        err = assembly_keep(a, &out->sandbox.source, ao_str_from(e2b_source_name(a->e2b.source)));
     if (!err)
         err = assembly_cost_who(a, AO_STR_NONE, out);
     return err;

@@ -81,7 +81,7 @@ static bool is_withheld(const char *entry)
     return names_variable(entry, "AGENTOBS_USER_KEY") || names_variable(entry, "AGENTOBS_USER");
 }
 
-/* The sinks' keys: rows of the settings that are secrets. */
+/* The keys of the sinks and of E2B: rows of the settings that are secrets. */
 static bool is_key(const char *entry)
 {
     for (size_t i = 0; i < config_row_count; i++)
@@ -90,12 +90,13 @@ static bool is_key(const char *entry)
     return false;
 }
 
-const char *child_env_withheld_key(void)
+const char *child_env_withheld_key(size_t *at)
 {
-    for (size_t i = 0; i < config_row_count; i++) {
-        const char *value = config_rows[i].type == CONFIG_SECRET ? getenv(config_rows[i].name) : NULL;
+    while (*at < config_row_count) {
+        const struct config_row *row = &config_rows[(*at)++];
+        const char *value = row->type == CONFIG_SECRET ? getenv(row->name) : NULL;
         if (value && value[0])
-            return config_rows[i].name;
+            return row->name;
     }
     return NULL;
 }

@@ -23,12 +23,15 @@ struct child_env {
 int child_env_init(struct child_env *env, const struct recording_context *context);
 void child_env_release(struct child_env *env);
 /*
- * Our environment with these variables put in or taken out, without the sinks' keys unless keep_keys; a
+ * Our environment with these variables put in or taken out, without the keys of the sinks and of E2B unless keep_keys; a
  * NULL-terminated array (child_env_free_list).
  */
 char **child_env_list(const struct child_env *env, bool keep_keys);
-/* The name of a sink's key that our environment has, and an agent would not get; NULL when there is none. */
-const char *child_env_withheld_key(void);
+/*
+ * The names of the keys that our environment has, and an agent would not get: the first at *at (0 to begin with) or
+ * later, and *at moves behind it; NULL when there are no more.
+ */
+const char *child_env_withheld_key(size_t *at);
 void child_env_free_list(char **list);
 
 #endif

@@ -9,6 +9,7 @@
 #include "core/redact.h"
 #include "host/clock.h"
 #include "host/random.h"
+#include "host/sinks/config.h"
 #include "host/text.h"
 #include "host/view/console.h"
 
@@ -253,6 +254,8 @@ int recording_open(const struct recording_config *config, struct recording **ret
     if (!err)
         err = recording_open_uploads(r, ret_error);
     if (!err)
+        err = recording_open_sandbox(r, config->now, ret_error);
+    if (!err)
         err = open_stream(r, config);
     if (err) {
         recording_free(r);
@@ -267,7 +270,9 @@ void recording_free(struct recording *r)
 {
     if (!r)
         return;
+    recording_free_sandbox(r);
     recording_free_uploads(r);
+    config_free(r->config);
     pipeline_free(r->pipeline);
     assembly_free(r->assembly);
     earlier_free(r->earlier);
@@ -347,6 +352,7 @@ int recording_flush(struct recording *r)
 
 void recording_tick(struct recording *r, uint64_t now)
 {
+    recording_step_sandbox(r, now); /* before anything is stored: what is there is looked at first */
     if (now >= r->next_tick) {
         (void)assembly_settle(r->assembly);
         r->next_tick = now + (recording_flush(r) == AO_ERR_BUSY ? TICK_BUSY_NS : TICK_NS);

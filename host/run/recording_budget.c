@@ -18,7 +18,7 @@ struct ao_buf *recording_notices(struct recording *r)
 }
 
 /* Takes over the sentence; what was no room for is left out. */
-static void notice(struct recording *r, char *sentence)
+void recording_notice(struct recording *r, char *sentence)
 {
     if (!sentence)
         return;
@@ -59,7 +59,7 @@ static void read_history(struct recording *r, uint64_t now)
     if (!err || !first || err == AO_ERR_BUSY)
         return;
     r->budget.read_at = now;
-    notice(r, text_format("what other runs spent is not known (%s): the limits count this run alone",
+    recording_notice(r, text_format("what other runs spent is not known (%s): the limits count this run alone",
                           err == AO_ERR_NOTFOUND ? "there is no store" : store_error(r->store)));
 }
 
@@ -77,7 +77,7 @@ int recording_open_budget(struct recording *r, uint64_t now)
     r->budget_sentence = budget_sentence(&r->budget);
     if (!r->budget_sentence)
         return AO_ERR_NOMEM;
-    notice(r, text_format("%s", r->budget_sentence));
+    recording_notice(r, text_format("%s", r->budget_sentence));
     return AO_OK;
 }
 
@@ -92,7 +92,7 @@ static void say_unpriced(struct recording *r, const struct ao_bill *bill)
         struct ao_str model = bill->models[i].model;
         if (bill->models[i].basis != AO_BASIS_UNPRICED)
             continue;
-        notice(r, text_format("no price for model '%.*s': the limit on cost does not see it; limits on tokens hold",
+        recording_notice(r, text_format("no price for model '%.*s': the limit on cost does not see it; limits on tokens hold",
                               (int)(model.len < 200 ? model.len : 200), model.ptr));
         return;
     }
@@ -131,9 +131,9 @@ void recording_check_budget(struct recording *r, uint64_t now, bool timed)
     struct budget_use use = use_of(r, now);
     if (!budget_check(&r->budget, &use, true)) {
         for (char *warning; (warning = budget_warning(&r->budget)) != NULL;)
-            notice(r, warning);
+            recording_notice(r, warning);
         return;
     }
     r->budget_sentence = budget_sentence(&r->budget);
-    notice(r, text_format("%s", r->budget_sentence ? r->budget_sentence : "a limit was crossed"));
+    recording_notice(r, text_format("%s", r->budget_sentence ? r->budget_sentence : "a limit was crossed"));
 }

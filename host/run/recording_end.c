@@ -11,39 +11,8 @@
 #include "host/view/console.h"
 #include "host/view/tree.h"
 
-#define SANDBOX_LIFE_MAX (24 * 3600 * CLOCK_SECOND) /* E2B lets none live longer: an earlier start is a lie or a clock */
 #define REPORT_MAX (16u * 1024 * 1024)
 #define LAST_FLUSH_NS (2 * CLOCK_SECOND) /* how long the end of a run waits for another process's lock */
-
-/* ---- the sandbox ---- */
-
-/* Lifetime, not command time, is billed: from the sandbox's own start when it told one that can be true. */
-bool recording_sandbox_bill(const struct recording *r, uint64_t end, struct e2b_bill *ret_bill)
-{
-    const struct sandbox_facts *facts = assembly_sandbox(r->assembly);
-    uint64_t vcpus = r->settings->e2b_vcpus, memory = r->settings->e2b_memory_mib;
-    uint64_t start = r->run.start;
-    if (facts->sandbox_id && !vcpus) {
-        vcpus = facts->vcpu_count;
-        memory = facts->memory_mib;
-    }
-    if (facts->sandbox_id && facts->start && facts->start < start && start - facts->start <= SANDBOX_LIFE_MAX)
-        start = facts->start;
-    if (!vcpus || !memory || end < start)
-        return false;
-    struct e2b_bill bill = {.lifetime_ns = end - start, .vcpus = vcpus, .memory_mib = memory};
-    if (ao_cost_e2b(&r->settings->e2b_price, vcpus, memory, bill.lifetime_ns, &bill.cost))
-        return false;
-    *ret_bill = bill;
-    return true;
-}
-
-static void bill_sandbox(struct recording *r, uint64_t end)
-{
-    r->has_e2b = recording_sandbox_bill(r, end, &r->e2b);
-    if (r->has_e2b)
-        assembly_set_e2b(r->assembly, &r->e2b);
-}
 
 /* ---- the status ---- */
 
@@ -150,9 +119,8 @@ void recording_finish(struct recording *r, const struct recording_end *end)
         .error_message = r->error_message,
     };
     (void)assembly_finish(r->assembly, &assembly_end);
-    bill_sandbox(r, r->run.end);
+    recording_bill_sandbox(r);
     r->run.trace_id = assembly_trace_id(r->assembly);
-    r->run.cost_pusd = report_run_pusd(r->assembly, r->has_e2b ? &r->e2b : NULL);
     ao_free(r->run.stream_key);
     r->run.stream_key = NULL;
     r->finished = true;
@@ -175,6 +143,9 @@ static char *make_report(struct recording *r, size_t *ret_len)
         .error_type = r->error_type,
         .error_message = r->error_message,
         .e2b = r->has_e2b ? &r->e2b : NULL,
+        .sandbox_id = recording_sandbox_id(r),
+        .sandbox_named = recording_sandbox_named(r),
+        .sandbox_kill = r->sandbox_kill,
         .text_bytes = r->text_bytes,
         .deliveries = deliveries,
         .delivery_count = recording_deliveries(r, deliveries),
@@ -251,6 +222,8 @@ static void say_summary(struct recording *r)
     if (!told && !recording_over_budget(r))
         console_say("no records came: is the agent instrumented (import agentobs), or does it print "
                     "--output-format stream-json?");
+    if (recording_sandbox_open_end(r) && r->store && !r->in_memory)
+        console_say("the sandbox's cost is provisional until it ends; then: agentobs-host costs --settle");
     char trace[AO_TRACE_ID_HEX + 1];
     ao_trace_id_format(&r->run.trace_id, trace);
     if (r->store && !r->in_memory)
@@ -282,6 +255,8 @@ static void print_notices(struct recording *r)
 int recording_conclude(struct recording *r)
 {
     print_notices(r);
+    recording_conclude_sandbox(r);
+    print_notices(r);
     /* The run's row goes first: a sink names its session and its Braintrust parent from it. */
     (void)store_run(r);
     recording_drain_uploads(r);
@@ -305,6 +280,7 @@ void recording_abandon(struct recording *r, uint64_t now, int exit_code, const c
         .error_message = message,
     };
     recording_finish(r, &end);
+    recording_conclude_sandbox(r);
     print_notices(r);
     (void)write_report(r);
 }

@@ -11,7 +11,10 @@
 
 #define RECORDING_SINKS_MAX 16u
 
-struct uploads; /* recording_upload.c */
+struct config;
+struct http;
+struct uploads;           /* recording_upload.c */
+struct recording_sandbox; /* recording_sandbox.c */
 
 struct recording {
     const struct settings *settings;
@@ -26,7 +29,10 @@ struct recording {
     char *store_problem;       /* said once, at the end */
     struct assembly *assembly;
     struct pipeline *pipeline;
+    struct config *config;     /* of the environment and .env: keys are in it */
     struct uploads *uploads;   /* NULL: nothing is sent */
+    struct recording_sandbox *sandbox;
+    const char *sandbox_kill;  /* what became of it: "done", "gone", "failed"; NULL: nobody wanted to */
     struct ao_buf output;
     struct terminal_filter filter;
     bool filtered;
@@ -75,8 +81,31 @@ int recording_finish_who(struct recording *r);
 int recording_open_budget(struct recording *r, uint64_t now);
 /* After output was fed; `timed`: time passed, which costs where a sandbox is billed. */
 void recording_check_budget(struct recording *r, uint64_t now, bool timed);
+/* A line for stderr: takes over the sentence (NULL: out of memory, nothing). */
+void recording_notice(struct recording *r, char *sentence);
+
+/* ---- the E2B sandbox (recording_sandbox.c) ---- */
+
+/* After the uploads were opened. AO_ERR_USAGE with a sentence for bad settings, AO_ERR_NOMEM. */
+int recording_open_sandbox(struct recording *r, uint64_t now, char **ret_error);
+void recording_free_sandbox(struct recording *r);
+/* Asks E2B, once a sandbox is known; never blocks. */
+void recording_step_sandbox(struct recording *r, uint64_t now);
 /* What the sandbox costs until then; false when its size is not known. */
 bool recording_sandbox_bill(const struct recording *r, uint64_t end, struct e2b_bill *ret_bill);
+/* Bills it until the run's end, by what is known now; sets the run's cost. */
+void recording_bill_sandbox(struct recording *r);
+/* After the trace was finished: kills it if that is to be, waits a little for E2B's last word, and bills it again. */
+void recording_conclude_sandbox(struct recording *r);
+/* The sandbox; NULL: none is known. */
+const char *recording_sandbox_id(const struct recording *r);
+bool recording_sandbox_named(const struct recording *r);
+/* Its cost is not final, and E2B can be asked for it later. */
+bool recording_sandbox_open_end(const struct recording *r);
+/* The transport to wait on where there are no uploads; NULL: none. */
+struct http *recording_sandbox_http(const struct recording *r);
+
+/* ---- sinks (recording_upload.c) ---- */
 
 /* Opens the sinks that are configured; says which are off. AO_ERR_USAGE with a sentence for bad settings. */
 int recording_open_uploads(struct recording *r, char **ret_error);
@@ -88,6 +117,10 @@ void recording_wait_uploads(struct recording *r, struct curl_waitfd *extra, unsi
 void recording_drain_uploads(struct recording *r);
 /* Fills the deliveries of the run's trace; returns their number, at most RECORDING_SINKS_MAX. */
 size_t recording_deliveries(struct recording *r, struct report_delivery *out);
+/* The uploads' transport; NULL: nothing is sent. */
+struct http *recording_http(const struct recording *r);
+/* A signal waits: who sent it does not want to wait. */
+bool recording_interrupted(void);
 /* A link to the trace; NULL (ao_free). */
 char *recording_trace_url(struct recording *r);
 

@@ -18,7 +18,6 @@
 #define UPLOAD_TRIES 4u /* failed tries in a row before the end of a run waits no longer for a sink */
 
 struct uploads {
-    struct config *config;
     struct store *store;
     struct http *http;
     struct uploader *uploader;
@@ -40,15 +39,15 @@ static int add_sinks(struct recording *r, char **ret_error)
     for (size_t i = 0; i < sink_kind_count; i++) {
         const struct sink_kind *kind = &sink_kinds[i];
         struct sink *sink;
-        if (!kind->configured(u->config)) {
+        if (!kind->configured(r->config)) {
             if (!r->settings->options.quiet)
                 console_say("%s is off (%s is not set)", kind->name, kind->variable);
             continue;
         }
-        int err = kind->make(u->config, &sink, ret_error);
+        int err = kind->make(r->config, &sink, ret_error);
         if (err)
             return err == AO_ERR_NOMEM ? err : AO_ERR_USAGE;
-        err = uploader_add(u->uploader, sink, kind->timeout_ms(u->config), NULL);
+        err = uploader_add(u->uploader, sink, kind->timeout_ms(r->config), NULL);
         /* The store's trouble is told where it is met; what is stored can be sent later. */
         if (err == AO_ERR_NOMEM)
             return err;
@@ -59,7 +58,7 @@ static int add_sinks(struct recording *r, char **ret_error)
 }
 
 /* The signals are blocked since the run or the reading began: who sends one now does not want to wait. */
-static bool interrupted(void)
+bool recording_interrupted(void)
 {
     sigset_t pending;
     return sigpending(&pending) == 0 &&
@@ -83,31 +82,25 @@ static int open_uploader(struct recording *r)
         .max_tries = UPLOAD_TRIES,
         .news = say_news,
         .clock = clock_now,
-        .enough = interrupted,
+        .enough = recording_interrupted,
     };
     return uploader_new(&config, &u->uploader);
 }
 
 int recording_open_uploads(struct recording *r, char **ret_error)
 {
-    struct config *config = NULL;
     /* Settings are checked even when nothing is sent: a bad one is told before the agent starts. */
-    int err = config_load(NULL, &config, ret_error);
+    int err = config_load(NULL, &r->config, ret_error);
     if (err)
         return err == AO_ERR_NOMEM ? err : AO_ERR_USAGE;
     /* Stamped at the start: whichever process sends the run's rows, they go where this one meant them to. */
-    if (!r->run.braintrust_parent && sink_braintrust_configured(config))
-        r->run.braintrust_parent = sink_braintrust_container(config);
-    if (r->settings->options.no_upload || r->in_memory || !r->store) {
-        config_free(config);
+    if (!r->run.braintrust_parent && sink_braintrust_configured(r->config))
+        r->run.braintrust_parent = sink_braintrust_container(r->config);
+    if (r->settings->options.no_upload || r->in_memory || !r->store)
         return AO_OK;
-    }
     r->uploads = ao_calloc(1, sizeof(*r->uploads));
-    if (!r->uploads) {
-        config_free(config);
+    if (!r->uploads)
         return AO_ERR_NOMEM;
-    }
-    r->uploads->config = config;
     err = open_uploader(r);
     if (!err)
         err = add_sinks(r, ret_error);
@@ -126,7 +119,6 @@ void recording_free_uploads(struct recording *r)
     uploader_free(u->uploader);
     http_free(u->http);
     store_close(u->store);
-    config_free(u->config);
     ao_free(u);
     r->uploads = NULL;
 }
@@ -156,8 +148,15 @@ void recording_wait_uploads(struct recording *r, struct curl_waitfd *extra, unsi
 {
     if (r->uploads)
         (void)upload_wait(r->uploads->uploader, clock_now(), extra, count, timeout_ms);
+    else if (recording_sandbox_http(r))
+        (void)http_wait(recording_sandbox_http(r), extra, count, timeout_ms);
     else
         wait_without_uploads(extra, count, timeout_ms);
+}
+
+struct http *recording_http(const struct recording *r)
+{
+    return r->uploads ? r->uploads->http : NULL;
 }
 
 void recording_drain_uploads(struct recording *r)

@@ -102,6 +102,24 @@ static void add_already_billed(struct ao_jw *w, const struct report *report)
     ao_jw_object_end(w);
 }
 
+void report_add_e2b(struct ao_jw *w, const struct e2b_bill *e2b)
+{
+    if (!e2b || e2b->cost.total == AO_COST_UNKNOWN) {
+        ao_jw_null(w);
+        return;
+    }
+    ao_jw_object_begin(w);
+    key_usd(w, "usd", e2b->cost.total);
+    key_thousandths(w, "seconds", e2b->lifetime_ns);
+    key_thousandths(w, "paused_seconds", e2b->paused_ns);
+    ao_jw_key_u64(w, "vcpu", e2b->vcpus);
+    ao_jw_key_u64(w, "memory_mib", e2b->memory_mib);
+    ao_jw_key_str(w, "source", ao_str_from(e2b_source_name(e2b->source)));
+    ao_jw_key(w, AO_STR("final"));
+    ao_jw_bool(w, e2b->final);
+    ao_jw_object_end(w);
+}
+
 static void add_cost(struct ao_jw *w, const struct report *report)
 {
     const struct ao_bill *bill = assembly_bill(report->assembly);
@@ -116,16 +134,7 @@ static void add_cost(struct ao_jw *w, const struct report *report)
     ao_jw_object_end(w);
     add_already_billed(w, report);
     ao_jw_key(w, AO_STR("e2b"));
-    if (report->e2b) {
-        ao_jw_object_begin(w);
-        key_usd(w, "usd", report->e2b->cost.total);
-        key_thousandths(w, "seconds", report->e2b->lifetime_ns);
-        ao_jw_key_u64(w, "vcpu", report->e2b->vcpus);
-        ao_jw_key_u64(w, "memory_mib", report->e2b->memory_mib);
-        ao_jw_object_end(w);
-    } else {
-        ao_jw_null(w);
-    }
+    report_add_e2b(w, report->e2b);
     ao_jw_object_end(w);
 }
 
@@ -233,12 +242,27 @@ static void add_head(struct ao_jw *w, const struct report *report)
     ao_jw_key_u64(w, "duration_ms", run->end > run->start ? (run->end - run->start) / 1000000u : 0);
 }
 
+static void add_sandbox(struct ao_jw *w, const struct report *report)
+{
+    ao_jw_key(w, AO_STR("sandbox"));
+    if (!report->sandbox_id) {
+        ao_jw_null(w);
+        return;
+    }
+    ao_jw_object_begin(w);
+    ao_jw_key_str(w, "id", ao_str_from(report->sandbox_id));
+    ao_jw_key_str(w, "named_by", ao_str_from(report->sandbox_named ? "host" : "agent"));
+    ao_jw_key_str(w, "kill", ao_str_from(report->sandbox_kill));
+    ao_jw_object_end(w);
+}
+
 int report_encode(const struct report *report, struct ao_buf *out)
 {
     struct ao_jw w;
     ao_jw_init(&w, out);
     ao_jw_object_begin(&w);
     add_head(&w, report);
+    add_sandbox(&w, report);
     add_cost(&w, report);
     add_tokens(&w, &assembly_bill(report->assembly)->usage);
     add_counts(&w, report);

@@ -9,6 +9,7 @@
 #define AO_HOST_REPORT_H
 
 #include "core/buf.h"
+#include "core/json.h"
 #include "host/run/assemble.h"
 #include "host/store/store.h"
 
@@ -25,6 +26,9 @@ struct report {
     const char *error_type;          /* NULL: no error */
     const char *error_message;
     const struct e2b_bill *e2b;      /* NULL: not in a sandbox, cost not known */
+    const char *sandbox_id;          /* E2B's; NULL: not known */
+    bool sandbox_named;              /* by the host */
+    const char *sandbox_kill;        /* "done", "gone", "failed"; NULL: nobody wanted to kill it */
     uint64_t text_bytes;
     const struct report_delivery *deliveries;
     size_t delivery_count;
@@ -32,6 +36,15 @@ struct report {
     struct ao_trace_id previous_trace; /* of the session's run before this one; zero: none, or the same trace */
     struct earlier_counts already;   /* requests that earlier runs were billed for */
 };
+
+/*
+ * A report that was stored, with another bill of its sandbox: cost.e2b, and cost.total_usd as Claude's total and the
+ * sandbox's together (*ret_total_pusd; AO_COST_UNKNOWN). Owned text (ao_free); NULL: it is no report, or memory was short.
+ */
+char *report_settle(const char *report, const struct e2b_bill *e2b, int64_t *ret_total_pusd);
+
+/* The value of cost.e2b; null for NULL or an unknown cost. */
+void report_add_e2b(struct ao_jw *w, const struct e2b_bill *e2b);
 
 /* Appends the object, compact, without newline. Returns the buffer's sticky error. */
 int report_encode(const struct report *report, struct ao_buf *out);

@@ -2,6 +2,7 @@
 
 #include "core/json.h"
 #include "core/mem.h"
+#include "host/e2b/e2b_usage.h"
 #include "host/money/price_table.h"
 #include "host/money/price_user.h"
 #include "host/run/report.h"
@@ -9,10 +10,8 @@
 #include "host/text.h"
 
 /* --redact-patterns ends the second. */
-const struct options_group settings_groups[2] = {{"Limits", BUDGET_ROWS}, {"For whom", ATTRIBUTION_ROWS + 1}};
-
-#define E2B_VCPUS_MAX 1024u
-#define E2B_MEMORY_MAX (4u * 1024 * 1024)
+const struct options_group settings_groups[3] = {
+    {"Limits", BUDGET_ROWS}, {"For whom", ATTRIBUTION_ROWS + 1}, {"E2B", SANDBOX_ROWS}};
 
 /* "2x512": vCPUs and MiB. */
 static int parse_e2b(const char *text, uint64_t *ret_vcpus, uint64_t *ret_memory)
@@ -22,7 +21,7 @@ static int parse_e2b(const char *text, uint64_t *ret_vcpus, uint64_t *ret_memory
     if (!times || ao_json_u64((struct ao_str){text, (size_t)(times - text)}, &vcpus) ||
         ao_json_u64(ao_str_from(times + 1), &memory))
         return AO_ERR_SYNTAX;
-    if (vcpus == 0 || vcpus > E2B_VCPUS_MAX || memory == 0 || memory > E2B_MEMORY_MAX)
+    if (!e2b_is_size(vcpus, memory))
         return AO_ERR_RANGE;
     *ret_vcpus = vcpus;
     *ret_memory = memory;
@@ -85,16 +84,28 @@ static int check_patterns(struct settings *settings, char **ret_error)
     return err ? AO_ERR_USAGE : AO_OK;
 }
 
+static int check_sandbox(struct settings *settings, char **ret_error)
+{
+    const struct settings_options *options = &settings->options;
+    if (options->e2b && parse_e2b(options->e2b, &settings->e2b_vcpus, &settings->e2b_memory_mib))
+        *ret_error = text_format("--e2b %s: write the sandbox's vCPUs and MiB of memory, e.g. 2x512", options->e2b);
+    else if (options->e2b_sandbox && !e2b_is_sandbox_id(ao_str_from(options->e2b_sandbox)))
+        *ret_error = text_format("--e2b-sandbox %s: this is no id of a sandbox", options->e2b_sandbox);
+    else if (options->kill_sandbox && !options->e2b_sandbox)
+        *ret_error = text_format("--kill-sandbox needs --e2b-sandbox ID: only a sandbox that you name is killed");
+    else
+        return AO_OK;
+    return AO_ERR_USAGE;
+}
+
 int settings_init(struct settings *settings, const struct settings_options *options, char **ret_error)
 {
     *settings = (struct settings){.options = *options};
     *ret_error = NULL;
     ao_price_table_init(&settings->prices);
     int err = load_prices(settings, ret_error);
-    if (!err && options->e2b && parse_e2b(options->e2b, &settings->e2b_vcpus, &settings->e2b_memory_mib)) {
-        *ret_error = text_format("--e2b %s: write the sandbox's vCPUs and MiB of memory, e.g. 2x512", options->e2b);
-        err = AO_ERR_USAGE;
-    }
+    if (!err)
+        err = check_sandbox(settings, ret_error);
     int failure = !err && options->report ? report_check_file(options->report) : 0;
     if (failure) {
         *ret_error = text_format("--report %s: cannot write there: %s", options->report, strerror(failure));

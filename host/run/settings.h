@@ -19,6 +19,8 @@ struct settings_options {
     const char *prices;
     struct option_list assume_price;
     const char *e2b;
+    const char *e2b_sandbox;
+    bool kill_sandbox;
     const char *report;
     bool no_upload;
     bool backfill;
@@ -39,19 +41,27 @@ struct settings_options {
     {"name", 0, OPTION_TEXT, SETTINGS_ROW(type, name), "NAME", NULL, NULL, "name of the trace"},                      \
     {"prices", 0, OPTION_TEXT, SETTINGS_ROW(type, prices), "FILE", NULL, "AGENTOBS_PRICES", "price table of yours"},  \
     {"assume-price", 0, OPTION_LIST, SETTINGS_ROW(type, assume_price), "A=B", NULL, NULL, "price model A like model B"}, \
-    {"e2b", 0, OPTION_TEXT, SETTINGS_ROW(type, e2b), "VCPUxMIB", NULL, "AGENTOBS_E2B", "sandbox size, e.g. 2x512"},   \
     {"no-upload", 0, OPTION_FLAG, SETTINGS_ROW(type, no_upload), NULL, NULL, NULL, "send nothing now"},               \
     {"upload-timeout", 0, OPTION_DURATION, SETTINGS_ROW(type, upload_timeout), "TIME", "10s", NULL, "at the end"},    \
     {"quiet", 'q', OPTION_FLAG, SETTINGS_ROW(type, quiet), NULL, NULL, NULL, "no progress, no summary"},              \
     {"raw", 0, OPTION_FLAG, SETTINGS_ROW(type, raw), NULL, NULL, NULL, "escape nothing on a terminal"}
+
+#define SANDBOX_ROWS 3u
+#define SANDBOX_OPTIONS(type)                                                                                         \
+    {"e2b", 0, OPTION_TEXT, SETTINGS_ROW(type, e2b), "VCPUxMIB", NULL, "AGENTOBS_E2B",                                \
+     "sandbox size, e.g. 2x512, where nobody else tells it"},                                                        \
+    {"e2b-sandbox", 0, OPTION_TEXT, SETTINGS_ROW(type, e2b_sandbox), "ID", NULL, "AGENTOBS_E2B_SANDBOX",              \
+     "the sandbox that the agent is in"},                                                                             \
+    {"kill-sandbox", 0, OPTION_FLAG, SETTINGS_ROW(type, kill_sandbox), NULL, NULL, "AGENTOBS_KILL_SANDBOX",           \
+     "kill it, too, when a limit is crossed"}
 
 /* The groups of rows that end the page of `run` and of `read`; the second one ends that of `env`, too. */
 #define SETTINGS_PRIVACY(type)                                                                                        \
     ATTRIBUTION_OPTIONS(type, common.who),                                                                            \
     {"redact-patterns", 0, OPTION_TEXT, SETTINGS_ROW(type, redact_patterns), "WORDS", NULL,                           \
      "AGENTOBS_REDACT_PATTERNS", "further secrets to mask, by how they begin"}
-#define SETTINGS_GROUPS(type) BUDGET_OPTIONS(type, common.budget), SETTINGS_PRIVACY(type)
-extern const struct options_group settings_groups[2]; /* limits; attribution and masking */
+#define SETTINGS_GROUPS(type) BUDGET_OPTIONS(type, common.budget), SETTINGS_PRIVACY(type), SANDBOX_OPTIONS(type)
+extern const struct options_group settings_groups[3]; /* limits; attribution and masking; sandbox */
 
 /* Checked. */
 struct settings {

@@ -31,6 +31,9 @@ const struct config_row config_rows[] = {
     {"BRAINTRUST_MAX_REQUEST_SIZE", CONFIG_COUNT, NULL, 1024, 32 * MIB, "bytes of one request (6291456)"},
     {"BRAINTRUST_NUM_RETRIES", CONFIG_COUNT, NULL, 0, 1000,
      "failed tries in a row after which the end of a run no longer waits"},
+    {"E2B_API_KEY", CONFIG_SECRET, NULL, 0, 0, "API key; without it E2B is not asked what a sandbox cost"},
+    {"E2B_DOMAIN", CONFIG_TEXT, "e2b.app", 0, 0, "E2B's API is https://api. and this"},
+    {"E2B_API_URL", CONFIG_URL, NULL, 0, 0, "E2B's API, when it is elsewhere"},
 };
 const size_t config_row_count = AO_ARRAY_LEN(config_rows);
 
@@ -46,7 +49,7 @@ struct config {
 
 static bool is_ours(const char *key)
 {
-    return strncmp(key, "BRAINTRUST_", 11) == 0 || strncmp(key, "AGENTOBS_", 9) == 0;
+    return strncmp(key, "BRAINTRUST_", 11) == 0 || strncmp(key, "E2B_", 4) == 0 || strncmp(key, "AGENTOBS_", 9) == 0;
 }
 
 /* ---- checks: each puts `text` (owned, changed in place) into normal form and returns what is wrong, or NULL ---- */

@@ -1,5 +1,5 @@
 /*
- * config.h - the settings of the sinks: one row per variable.
+ * config.h - the settings of the sinks, and of E2B's API: one row per variable.
  *
  * A value comes from the process's environment, else from `.env.braintrust`, else
  * from `.env` (env_file.h); blank counts as unset. A value that cannot be right

@@ -15,7 +15,7 @@
 
 /* One HTTP request. The strings are owned by the sink or the buffers and live until the reply is judged. */
 struct http_request {
-    const char *method; /* "GET", "POST", "PUT" */
+    const char *method; /* "GET", "POST", "PUT", "DELETE" */
     struct ao_buf url;     /* NUL-terminated */
     struct ao_buf headers; /* "Name: value" lines, each followed by NUL; never logged */
     struct ao_buf body;

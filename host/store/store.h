@@ -98,6 +98,16 @@ int store_each_event(struct store *store, const struct ao_trace_id *trace_id, st
 
 /* ---- cost items: what a trace was billed for, one row per model request or remainder ---- */
 
+/* Of a sandbox that runs were in (store_sandbox.h). */
+struct cost_sandbox {
+    char *id;           /* NULL: it has none, or it was not told */
+    char *source;       /* by whose word: "api", "hello", "flags"; NULL unknown */
+    bool named;         /* the host said that the run was in it, not only the agent */
+    bool final;         /* nothing is added any more */
+    uint64_t until;     /* the end of the run: what comes later is another run's, or nobody's yet */
+    uint64_t paused_ns; /* within the billed time: free */
+};
+
 struct cost_item {
     struct ao_trace_id trace_id;
     struct ao_span_id span_id; /* zero: unattributed */
@@ -121,9 +131,10 @@ struct cost_item {
     struct span_usage usage;
     int64_t cost_pusd; /* AO_COST_UNKNOWN; else the sum of the parts */
     int64_t input_pusd, output_pusd, cache_read_pusd, cache_write_5m_pusd, cache_write_1h_pusd, web_search_pusd;
-    uint64_t seconds_ns; /* e2b: billed lifetime; the four below too, else 0 */
+    uint64_t seconds_ns; /* e2b: billed lifetime; those below too, else 0 */
     int64_t cpu_pusd, memory_pusd;
     uint64_t vcpus, memory_mib;
+    struct cost_sandbox sandbox;
 };
 
 void cost_item_release(struct cost_item *item);

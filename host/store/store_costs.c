@@ -17,6 +17,8 @@ void cost_item_release(struct cost_item *item)
     ao_free(item->price_table);
     ao_free(item->price_row);
     ao_free(item->priced_as);
+    ao_free(item->sandbox.id);
+    ao_free(item->sandbox.source);
     *item = (struct cost_item){.cost_pusd = AO_COST_UNKNOWN};
 }
 
@@ -59,6 +61,12 @@ static int put_cost(struct store *store, const struct ao_trace_id *trace_id, con
     bind_int(&b, item->geo);
     bind_int(&b, item->tier);
     bind_money(&b, item->served_known ? (int64_t)item->rules : AO_COST_UNKNOWN); /* NULL when unknown */
+    bind_text(&b, item->sandbox.id);
+    bind_text(&b, item->sandbox.source);
+    bind_int(&b, item->sandbox.named);
+    bind_int(&b, item->sandbox.final);
+    bind_u64(&b, item->sandbox.until);
+    bind_u64(&b, item->sandbox.paused_ns);
     return store_run_bound(store, STMT_PUT_COST, &b, "cannot write a cost");
 }
 
@@ -162,6 +170,12 @@ int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
     for (size_t i = 0; i < WHO_COUNT; i++)
         item.who[i] = read_text(&r);
     read_served(&r, &item);
+    item.sandbox.id = read_text(&r);
+    item.sandbox.source = read_text(&r);
+    item.sandbox.named = read_int(&r) != 0;
+    item.sandbox.final = read_int(&r) != 0;
+    item.sandbox.until = read_u64(&r);
+    item.sandbox.paused_ns = read_u64(&r);
     if (r.err) {
         cost_item_release(&item);
         return r.err;

@@ -148,7 +148,20 @@ static const char migration_4[] =
     " usage_input INTEGER NOT NULL, usage_output INTEGER NOT NULL, usage_cache_read INTEGER NOT NULL,"
     " usage_cache_write INTEGER NOT NULL) WITHOUT ROWID;";
 
-const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4};
+/*
+ * Which sandbox a cost is for, by whose word (E2B_SOURCE_x by name), whether the host named it, until when it is billed,
+ * whether that is its last word, and the time in between that was paused.
+ */
+static const char migration_5[] =
+    "ALTER TABLE costs ADD COLUMN sandbox_id TEXT;"
+    "ALTER TABLE costs ADD COLUMN sandbox_source TEXT;"
+    "ALTER TABLE costs ADD COLUMN sandbox_named INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE costs ADD COLUMN sandbox_final INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE costs ADD COLUMN sandbox_until INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE costs ADD COLUMN paused_ns INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX costs_by_sandbox ON costs(sandbox_id) WHERE sandbox_id IS NOT NULL;";
+
+const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4, migration_5};
 const int store_migration_count = (int)AO_ARRAY_LEN(store_migrations);
 
 int store_ask(struct store *store, const char *sql, int *ret_value)

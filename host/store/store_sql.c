@@ -27,7 +27,8 @@
     USAGE_COLUMNS(X) X(cost_pusd) X(input_pusd) X(output_pusd) X(cache_read_pusd)                         \
     X(cache_write_5m_pusd) X(cache_write_1h_pusd) X(web_search_pusd) X(seconds_ns)   \
     X(cpu_pusd) X(memory_pusd) X(vcpus) X(memory_mib) X(root_id) X(agent_session_id) X(message_id) WHO_COLUMNS(X)   \
-    X(priced_as) X(speed) X(geo) X(tier) X(rules)
+    X(priced_as) X(speed) X(geo) X(tier) X(rules)                                                         \
+    X(sandbox_id) X(sandbox_source) X(sandbox_named) X(sandbox_final) X(sandbox_until) X(paused_ns)
 
 /*
  * `end` is a keyword of SQL; as a string it comes through # already quoted. Of a
@@ -142,6 +143,17 @@ const char *const store_sql[STMT_COUNT] = {
         " AND sum(c.usage_cache_write) + ifnull(f.usage_cache_write, 0) = ?6 ORDER BY max(c.time) DESC LIMIT 1",
     [STMT_PUT_FORK] = "INSERT INTO forks(session_id, parent, until, usage_input, usage_output, usage_cache_read,"
                       " usage_cache_write) VALUES(?, ?, ?, ?, ?, ?, ?) ON CONFLICT(session_id) DO NOTHING",
+    [STMT_SANDBOX_OTHERS] =
+        "SELECT coalesce(max(CASE WHEN sandbox_until <= ?3 AND sandbox_named >= ?4 THEN sandbox_until END), 0),"
+        " coalesce(max(sandbox_until > ?3 AND sandbox_named >= ?4), 0), coalesce(max(sandbox_named), 0),"
+        " coalesce(max(sandbox_final AND sandbox_named >= ?4), 0) FROM costs WHERE sandbox_id = ?1 AND root_id IS NOT ?2",
+    [STMT_SANDBOX_OPEN] = "SELECT DISTINCT sandbox_id FROM costs WHERE sandbox_id IS NOT NULL AND sandbox_final = 0"
+                          " ORDER BY sandbox_id",
+    [STMT_SANDBOX_COSTS] = COST_SELECT " WHERE sandbox_id = ? ORDER BY sandbox_until, id",
+    [STMT_SANDBOX_SETTLE] = "UPDATE costs SET basis = ?3, price_table = ?4, cost_pusd = ?5, cpu_pusd = ?6, memory_pusd = ?7,"
+                            " seconds_ns = ?8, vcpus = ?9, memory_mib = ?10, sandbox_source = ?11, sandbox_final = ?12,"
+                            " paused_ns = ?13 WHERE trace_id = ?1 AND root_id IS ?2 AND sandbox_id IS NOT NULL",
+    [STMT_RUN_OF_ROOT] = RUN_SELECT " WHERE trace_id = ? AND root_id IS ?",
     [STMT_GET_FORK] = "SELECT parent, until FROM forks WHERE session_id = ?",
     HISTORY(HISTORY_SESSION, "session_id"),
     HISTORY(HISTORY_USER, "user_id"),

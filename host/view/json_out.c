@@ -218,11 +218,17 @@ void json_out_cost(struct ao_jw *w, const struct cost_item *item)
     json_out_text(w, "price_row", item->price_row);
     json_out_usd(w, "usd", item->cost_pusd);
     if (e2b) {
-        json_out_usd(w, "vcpu_usd", item->cpu_pusd);
-        json_out_usd(w, "memory_usd", item->memory_pusd);
+        json_out_usd(w, "vcpu_usd", known ? item->cpu_pusd : AO_COST_UNKNOWN);
+        json_out_usd(w, "memory_usd", known ? item->memory_pusd : AO_COST_UNKNOWN);
         ao_jw_key_u64(w, "vcpu", item->vcpus);
         ao_jw_key_u64(w, "memory_mib", item->memory_mib);
         ao_jw_key_u64(w, "lifetime_ns", item->seconds_ns);
+        ao_jw_key_u64(w, "paused_ns", item->sandbox.paused_ns);
+        json_out_text(w, "sandbox_id", item->sandbox.id);
+        json_out_text(w, "source", item->sandbox.source);
+        json_out_text(w, "named_by", item->sandbox.id ? (item->sandbox.named ? "host" : "agent") : NULL);
+        ao_jw_key(w, AO_STR("final"));
+        ao_jw_bool(w, item->sandbox.final);
     } else {
         json_out_usd(w, "input_usd", known ? item->input_pusd : AO_COST_UNKNOWN);
         json_out_usd(w, "output_usd", known ? item->output_pusd : AO_COST_UNKNOWN);

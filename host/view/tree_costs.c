@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "host/e2b/e2b_usage.h"
 #include "host/money/price_table.h"
 #include "host/view/console.h"
 #include "host/view/tree.h"
@@ -35,7 +36,9 @@ struct breakdown {
     size_t count;
     int64_t total_pusd, cpu_pusd, memory_pusd, e2b_pusd;
     uint64_t vcpus, memory_mib, e2b_ns;
-    bool has_e2b, unknown;
+    bool has_e2b, unknown, e2b_unknown;
+    enum e2b_source e2b_source; /* the least sure of several */
+    bool e2b_open;   /* some of it is provisional */
     int err;
 };
 
@@ -68,6 +71,10 @@ static void add_class(struct model_line *line, int which, uint64_t tokens, int64
 
 static void add_e2b(struct breakdown *b, const struct cost_item *item)
 {
+    enum e2b_source source = e2b_source_of(item->sandbox.source);
+    b->e2b_source = b->has_e2b && b->e2b_source < source ? b->e2b_source : source;
+    b->e2b_open |= item->sandbox.id && !item->sandbox.final;
+    b->e2b_unknown |= item->cost_pusd == AO_COST_UNKNOWN;
     b->has_e2b = true;
     b->e2b_pusd = add_money(b->e2b_pusd, item->cost_pusd);
     b->cpu_pusd = add_money(b->cpu_pusd, item->cpu_pusd);
@@ -159,11 +166,20 @@ static void print_model(const struct console *console, const struct model_line *
 
 static void print_e2b(const struct console *console, const struct breakdown *b)
 {
+    static const char *const words[] = {
+        [E2B_SOURCE_NONE] = "",
+        [E2B_SOURCE_FLAGS] = "  size: --e2b",
+        [E2B_SOURCE_HELLO] = "  size: told by the sandbox",
+        [E2B_SOURCE_API] = "  told by E2B",
+    };
     char amount[2 * CONSOLE_NUMBER + 16], duration[CONSOLE_NUMBER];
     console_format_duration(console, b->e2b_ns, duration);
     print_name(console, "E2B sandbox");
-    print_money(console, b->e2b_pusd, false);
-    fputc('\n', console->out);
+    print_money(console, b->e2b_pusd, b->e2b_unknown && !b->e2b_pusd);
+    fprintf(console->out, "%s%s\n", b->e2b_unknown ? "  nobody told its size" : words[b->e2b_source],
+            b->e2b_open ? ", provisional" : "");
+    if (!b->vcpus)
+        return;
     snprintf(amount, sizeof(amount), "%llu vCPU for %s", (unsigned long long)b->vcpus, duration);
     print_part(console, "vCPU", amount, b->cpu_pusd, false);
     snprintf(amount, sizeof(amount), "%llu MiB for %s", (unsigned long long)b->memory_mib, duration);

@@ -69,7 +69,7 @@ static void an_empty_run_has_every_member(void **state)
     const struct report report = {.assembly = f->assembly, .run = &run};
     assert_report(&report,
                   "{\"schema\":\"agentobs.report/1\",\"trace_id\":\"" RUN_TRACE "\",\"session_id\":null," NOBODY "\"status\":\"ok\","
-                  "\"error\":null,\"exit_code\":0,\"duration_ms\":1000000,\"cost\":{\"total_usd\":null,\"claude\":{\"total_usd\":null,"
+                  "\"error\":null,\"exit_code\":0,\"duration_ms\":1000000,\"sandbox\":null,\"cost\":{\"total_usd\":null,\"claude\":{\"total_usd\":null,"
                   "\"reported_usd\":null,\"by_model\":{},\"unpriced_models\":[]},\"already_billed\":{\"requests\":0,"
                   "\"usd\":0},\"e2b\":null}," EMPTY_TOKENS
                   ",\"counts\":{\"llm_calls\":0,\"tool_calls\":0,\"tool_errors\":0,\"turns\":0,\"subagents\":0,\"spans\":0,"
@@ -94,11 +94,12 @@ static void a_full_run_tells_exact_money(void **state)
     must_take(f->assembly, "{\"kind\":\"event\",\"writer\":\"" A "\",\"seq\":4,\"name\":\"e\"}");
     must_take(f->assembly, "{\"kind\":\"bye\",\"writer\":\"" A "\",\"seq\":9,\"dropped\":3}");
     finish(f);
-    const struct e2b_bill e2b = {.cost = {.cpu = 1, .memory = 2, .total = 3}, .lifetime_ns = UINT64_C(61050999999), .vcpus = 2, .memory_mib = 512};
+    const struct e2b_bill e2b = {.cost = {.cpu = 1, .memory = 2, .total = 3}, .lifetime_ns = UINT64_C(61050999999), .paused_ns = 7000000, .vcpus = 2,
+                                 .memory_mib = 512, .source = E2B_SOURCE_API, .final = true};
     const struct report_delivery deliveries[] = {{"braintrust", 3, 1, 0}, {"other", 0, 4, 0}};
     const struct report report = {
         .assembly = f->assembly, .run = &run, .error_type = "exit_code", .error_message = "exit code 3: \x1b[31mno",
-        .e2b = &e2b, .text_bytes = 99, .deliveries = deliveries, .delivery_count = 2, .trace_url = "https://x/y",
+        .e2b = &e2b, .sandbox_id = "ibox", .sandbox_named = true, .sandbox_kill = "done", .text_bytes = 99, .deliveries = deliveries, .delivery_count = 2, .trace_url = "https://x/y",
         .previous_trace = fixture_trace(0), .already = {.requests = 4, .pusd = 5},
     };
     /* 7 * 3 + 11 * 15 + 13 * 0.3 + 17 * 3.75 + 23 * 6 micro-USD, two searches at 0.01 USD, 3 pico-USD */
@@ -106,11 +107,12 @@ static void a_full_run_tells_exact_money(void **state)
                   "{\"schema\":\"agentobs.report/1\",\"trace_id\":\"" RUN_TRACE "\",\"session_id\":\"s \\\"1\\\"\\n\\ufffd\","
                   "\"previous_trace_id\":\"ab000000000000000000000000000000\",\"attribution\":{\"user\":\"ada\",\"tenant\":null,"
                   "\"team\":\"t\",\"organization\":null,\"business_unit\":null,\"feature\":null},\"status\":\"error\",\"error\":{\"type\":\"exit_code\",\"message\":\"exit code 3: \\u001b[31mno\"},"
-                  "\"exit_code\":3,\"duration_ms\":1000000,\"cost\":{\"total_usd\":0.020391650003,\"claude\":{"
+                  "\"exit_code\":3,\"duration_ms\":1000000,\"sandbox\":{\"id\":\"ibox\",\"named_by\":\"host\",\"kill\":\"done\"},\"cost\":{\"total_usd\":0.020391650003,\"claude\":{"
                   "\"total_usd\":0.02039165,\"reported_usd\":null,\"by_model\":{\"" MODEL "\":{\"usd\":0.02039165,"
                   "\"input_usd\":0.000021,\"output_usd\":0.000165,\"cache_read_usd\":0.0000039,\"cache_write_5m_usd\":0.00006375,"
                   "\"cache_write_1h_usd\":0.000138,\"web_search_usd\":0.02,\"basis\":\"computed\"}},\"unpriced_models\":[]},"
-                  "\"already_billed\":{\"requests\":4,\"usd\":0.000000000005},\"e2b\":{\"usd\":0.000000000003,\"seconds\":61.050,\"vcpu\":2,\"memory_mib\":512}},\"tokens\":{\"input\":7,"
+                  "\"already_billed\":{\"requests\":4,\"usd\":0.000000000005},\"e2b\":{\"usd\":0.000000000003,\"seconds\":61.050,\"paused_seconds\":0.007,"
+                  "\"vcpu\":2,\"memory_mib\":512,\"source\":\"api\",\"final\":true}},\"tokens\":{\"input\":7,"
                   "\"output\":11,\"cache_read\":13,\"cache_write_5m\":17,\"cache_write_1h\":23,\"reasoning\":5,"
                   "\"web_search_requests\":2},\"counts\":{\"llm_calls\":1,\"tool_calls\":0,\"tool_errors\":0,\"turns\":0,"
                   "\"subagents\":0,\"spans\":1,\"events\":1,\"records\":5,\"bad_records\":0,\"text_bytes\":99,\"masked_secrets\":0},"
@@ -118,6 +120,54 @@ static void a_full_run_tells_exact_money(void **state)
                   "\"delivery\":{\"braintrust\":{\"delivered\":3,\"pending\":1,\"rejected\":0},\"other\":{\"delivered\":0,"
                   "\"pending\":4,\"rejected\":0}},\"trace_url\":\"https://x/y\"}");
     run_release(&run);
+}
+
+/* A report with one bill of the sandbox, settled with another, is what it would have been with that. */
+static void a_settled_report_is_what_it_would_have_been(void **state)
+{
+    struct assembled *f = *state;
+    struct run run = run_of(RUN_OK, 0);
+    must_take(f->assembly, "{\"kind\":\"usage\",\"scope\":\"request\",\"message_id\":\"m1\",\"model\":\"" MODEL "\",\"input_tokens\":7}");
+    finish(f);
+    const struct e2b_bill before = {.cost = {.total = 3}, .vcpus = 1, .memory_mib = 1, .source = E2B_SOURCE_HELLO};
+    const struct e2b_bill after = {.cost = {.total = 70}, .lifetime_ns = 1, .vcpus = 4, .memory_mib = 8, .source = E2B_SOURCE_API, .final = true};
+    const struct e2b_bill *bills[] = {NULL, &before, &after};
+    char *texts[3];
+    for (size_t i = 0; i < 3; i++) {
+        const struct report report = {.assembly = f->assembly, .run = &run, .e2b = bills[i], .sandbox_id = "ibox"};
+        struct ao_buf out;
+        ao_buf_init(&out, 1 << 20);
+        assert_int_equal(report_encode(&report, &out), AO_OK);
+        texts[i] = ao_buf_detach(&out, NULL);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        TORTURE(t) {
+            int64_t total = 1;
+            char *settled = report_settle(texts[i], &after, &total);
+            bool failed = torture_end(&t);
+            assert_true(failed || settled);
+            if (settled) {
+                assert_string_equal(settled, texts[2]);
+                assert_true(total == 21000000 + 70);
+            }
+            ao_free(settled);
+        }
+        ao_free(texts[i]);
+    }
+}
+
+static void what_is_no_report_is_not_settled(void **state)
+{
+    static const char *const bad[] = {"", "[]", "{}", "{\"cost\":7", "null", "{\"a\":1}"};
+    const struct e2b_bill bill = {.cost = {.total = 70}, .vcpus = 4, .memory_mib = 8};
+    int64_t total = 1;
+    (void)state;
+    for (size_t i = 0; i < AO_ARRAY_LEN(bad); i++)
+        assert_null(report_settle(bad[i], &bill, &total));
+    char *text = report_settle("{\"cost\":{\"total_usd\":1,\"claude\":{\"total_usd\":null},\"e2b\":null}}", &bill, &total);
+    assert_non_null(strstr(text, "{\"total_usd\":null,\"claude\":{\"total_usd\":null},\"e2b\":{\"usd\":0.00000000007,"));
+    assert_true(total == AO_COST_UNKNOWN);
+    ao_free(text);
 }
 
 static void what_is_not_known_is_null(void **state)
@@ -322,6 +372,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_empty_run_has_every_member),
         TEST(a_full_run_tells_exact_money),
+        TEST(a_settled_report_is_what_it_would_have_been),
+        TEST(what_is_no_report_is_not_settled),
         TEST(what_is_not_known_is_null),
         TEST(the_agents_own_figure_stands_beside_ours),
         cmocka_unit_test(a_total_that_does_not_fit_is_unknown),

@@ -26,9 +26,11 @@ static struct ao_record event(uint64_t time, size_t size)
 static bool put_record(struct ao_ring *ring, const struct ao_record *record, bool keep, uint64_t *ret_pos)
 {
     struct ao_item *item = ao_ring_begin(ring, ao_item_bound(record), keep, ret_pos);
-    if (item)
-        ao_ring_commit(ring, item, *ret_pos, ao_item_pack(item, record));
-    return item != NULL;
+    if (!item)
+        return false;
+    ao_item_pack(item, record);
+    ao_ring_commit(ring, item, *ret_pos);
+    return true;
 }
 
 static uint64_t put(struct ao_ring *ring, struct ao_record record, bool keep, bool expected)
@@ -231,8 +233,9 @@ static void test_texts_become_json_when_they_are_read(void **state)
     AO_SET(&in, input, ((struct ao_str){(const char *)latin1, sizeof(latin1)}));
     AO_SET(&in, output, ((struct ao_str){(const char *)ucs2, sizeof(ucs2)}));
     struct ao_item *item = ao_ring_begin(&ring, ao_item_bound(&in), false, &pos);
+    ao_item_pack(item, &in);
     item->units = AO_UNITS(1, 2);
-    ao_ring_commit(&ring, item, pos, ao_item_pack(item, &in));
+    ao_ring_commit(&ring, item, pos);
     ao_item_read(item, &out, &input, &output);
     assert_true(ao_str_eq_c(out.input, "\"a\\u00e4\\\"\""));
     assert_true(ao_str_eq_c(out.output, "\"b\\u4e2d\\ufffd\""));
