@@ -130,7 +130,7 @@ def main(arguments):
     return 2
 
 
-if __name__ == "__main__":
+def entry():
     try:
         status = main(sys.argv[1:])
         if sys.modules["__main__"].__dict__ is globals():
@@ -140,5 +140,9 @@ if __name__ == "__main__":
             raise  # the program's own
         # Whoever read what we print has seen enough (`python -m agentobs | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 1
-    sys.exit(status)
+        return 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(entry())

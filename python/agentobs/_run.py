@@ -176,7 +176,7 @@ def run(arguments):
         return None
     program, rest = found
     namespace = _become(program, rest)
-    _observe_sdk()
+    sys.meta_path.insert(0, _Finder())
     span = agentobs.agent(program.name)
     span.__enter__()
     try:
@@ -193,28 +193,24 @@ def run(arguments):
 # ---- the Claude Agent SDK ----
 
 
-def _observe_sdk():
-    """Wraps the streams of the SDK when the program imports it."""
-    import importlib.abc
+class _Finder:
+    """Stands on sys.meta_path until the SDK is imported, and wraps its streams then."""
 
-    class Finder(importlib.abc.MetaPathFinder):
-        def find_spec(self, name, path=None, target=None):
-            if name != "claude_agent_sdk":
-                return None
-            sys.meta_path.remove(self)
-            spec = importlib.util.find_spec(name)
-            if spec is None or spec.loader is None:
-                return spec
-            execute = spec.loader.exec_module
-
-            def exec_module(module):
-                execute(module)
-                _wrap(module)
-
-            spec.loader.exec_module = exec_module
+    def find_spec(self, name, path=None, target=None):
+        if name != "claude_agent_sdk":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.loader is None:
             return spec
+        execute = spec.loader.exec_module
 
-    sys.meta_path.insert(0, Finder())
+        def exec_module(module):
+            execute(module)
+            _wrap(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
 
 
 def _wrap(sdk):
