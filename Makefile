@@ -117,10 +117,10 @@ demo: ## set up, build, and run the demo agent (DEMO_PROMPT=...)
 	$(Q)$(HOST_BIN) run -- $(VENV_PY) agents/agent.py '$(subst ','\'',$(DEMO_PROMPT))'
 
 .PHONY: test
-test: ## set up, build, and run all tests: test-c, fuzz-smoke, test-py
+test: ## set up, build, and run all tests: test-c, fuzz-smoke, test-py, test-other-pythons
 	@$(MAKE) setup-test
 	@$(MAKE) all
-	@status=0; for part in test-c fuzz-smoke test-py; do $(MAKE) $$part || status=1; done; exit $$status
+	@status=0; for part in test-c fuzz-smoke test-py test-other-pythons; do $(MAKE) $$part || status=1; done; exit $$status
 
 .PHONY: test-c
 test-c: $(TESTS:%=build/asan/tests/%) ## run the C tests (cmocka) under ASan and UBSan
@@ -129,6 +129,17 @@ test-c: $(TESTS:%=build/asan/tests/%) ## run the C tests (cmocka) under ASan and
 .PHONY: test-py
 test-py: all $(TEST_OK) ## run the Python tests (PYTEST_ARGS=...)
 	@$(VENV_PY) -m pytest -q tests $(PYTEST_ARGS)
+
+# Each has an environment of its own in build/pythons/. PYTHONS="PATH..." names the interpreters that are to be found.
+.PHONY: test-pythons
+test-pythons: $(TEST_OK) ## run the extension's tests on every Python that is here (PYTHONS=...)
+	@$(VENV_PY) scripts/pythons.py test -- $(PYTEST_ARGS)
+
+# Those of them that a new Python breaks first: the objects, forks and exits, threads, interpreters.
+.PHONY: test-other-pythons
+test-other-pythons: $(TEST_OK) ## run a part of them on those that .venv is not made with
+	@$(VENV_PY) scripts/pythons.py test --others -- tests/test_extension.py tests/test_extension_survival.py \
+	    tests/test_extension_processes.py tests/test_extension_interpreters.py $(PYTEST_ARGS)
 
 .PHONY: check-deps
 check-deps: $(TEST_OK) ## check who depends on whom, and the sizes of files and functions
@@ -142,6 +153,11 @@ template-check: $(TEST_OK) ## check the E2B template as far as that goes without
 bench: all $(BENCH_C:%=build/bench/%) ## run the benchmarks
 	@set -e; for program in $(BENCH_C:%=build/bench/%); do echo "== $$program"; $$program; done
 	@set -e; for script in $(BENCH_PY); do echo "== $$script"; $(VENV_PY) $$script; done
+
+# PYTHONS="PATH..." names those that wheels are to be made for.
+.PHONY: wheel
+wheel: $(TEST_OK) ## build the sdist, and a wheel for every Python that is here, into dist/ (PYTHONS=...)
+	@$(VENV_PY) scripts/pythons.py wheel
 
 .PHONY: install
 install: $(HOST_BIN) docs/agentobs-host.1 ## install the host program and its man page (PREFIX=/usr/local DESTDIR=)

@@ -1,19 +1,19 @@
 """Throughput with 1, 2, 4 and 8 threads that record at the same time.
 
-With the interpreter's lock the threads can only take turns: what is to be seen is whether they lose by it. A
-free-threaded Python (python3.13t, python3.14t) is measured too where one is found that can import agentobs.
+With the interpreter's lock the threads can only take turns: what is to be seen is whether they lose by it. Each
+free-threaded Python that scripts/pythons.py finds is measured too, in the environment that it makes.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import sys
 from functools import partial
 
 from measure import (
     BENCH,
     DISABLED,
     RECORDING,
+    ROOT,
     Table,
     arguments,
     environment,
@@ -26,15 +26,21 @@ from measure import (
 
 THREADS = (1, 2, 4, 8)
 SPANS = 40000
-FREE_THREADED = ("python3.14t", "python3.13t")
 
 
 def free_threaded():
-    for name in FREE_THREADED:
-        path = shutil.which(name)
-        if path and subprocess.run([path, "-c", "import agentobs"], check=False, capture_output=True).returncode == 0:
-            return path
-    return None
+    """(tag, interpreter) of those that have, or can be given, the extension."""
+    sys.path.append(str(ROOT / "scripts"))
+    import pythons
+
+    for one in pythons.discover():
+        if one.free_threaded and not one.sanitizers:
+            try:
+                pythons.build(one)
+            except pythons.Failed as failure:
+                print(f"left out: {one.tag}: {failure}", file=sys.stderr)
+            else:
+                yield one.tag, one.python
 
 
 def table_of(title, python, subject, extra, count, rounds):
@@ -58,11 +64,11 @@ def main():
     if peers_installed():
         title = "OpenTelemetry SDK, batch, no-op"
         tables.append(table_of(title, python_of(True), "opentelemetry", DISABLED, SPANS // 4, options.rounds))
-    free = free_threaded()
-    if free:
-        tables.append(table_of(f"agentobs, {free}", free, "agentobs", RECORDING, SPANS, options.rounds))
-    else:
-        tables[0].note("no free-threaded Python that has agentobs was found: only a build with the lock was measured")
+    free = list(free_threaded())
+    for tag, python in free:
+        tables.append(table_of(f"agentobs, free-threaded Python {tag}", python, "agentobs", RECORDING, SPANS, options.rounds))
+    if not free:
+        tables[0].note("no free-threaded Python is here: only a build with the lock was measured")
     publish(options, "threads", tables)
 
 

@@ -283,9 +283,10 @@ static bool full(struct ao_convert *c, size_t done, size_t count, bool in_dict)
     return true;
 }
 
-static void put_sequence(struct ao_convert *c, PyObject *seq)
+/* The items of a container: itself, or a list made of it. */
+static void put_sequence(struct ao_convert *c, const PyObject *container, PyObject *seq)
 {
-    if (!enter(c, seq))
+    if (!enter(c, container))
         return;
     ao_buf_add_char(c->out, '[');
     /* The length is read anew each time: code run by an item may change the list. */
@@ -355,8 +356,10 @@ static void put_dict(struct ao_convert *c, PyObject *dict)
     PyObject *copy = PyDict_Copy(dict);
     if (copy)
         put_items(c, copy);
-    else
+    else {
         ao_py_swallow();
+        c->cuts++;
+    }
     Py_XDECREF(copy);
 #else
     put_items(c, dict);
@@ -370,10 +373,11 @@ static void put_listed(struct ao_convert *c, PyObject *iterable)
     PyObject *list = PySequence_List(iterable);
     if (!list) {
         ao_py_swallow();
-        put_literal(c, "null");
+        c->cuts++;
+        put_literal(c, "[]");
         return;
     }
-    put_sequence(c, list);
+    put_sequence(c, iterable, list);
     Py_DECREF(list);
 }
 
@@ -414,15 +418,14 @@ static void value_inner(struct ao_convert *c, PyObject *value)
         put_float(c, PyFloat_AS_DOUBLE(value));
     else if (PyDict_CheckExact(value))
         put_dict(c, value);
+    else if (PyList_CheckExact(value))
 #ifdef Py_GIL_DISABLED
-    else if (PyList_Check(value))
         put_listed(c, value);
 #else
-    else if (PyList_CheckExact(value))
-        put_sequence(c, value);
+        put_sequence(c, value, value);
 #endif
     else if (PyTuple_CheckExact(value))
-        put_sequence(c, value);
+        put_sequence(c, value, value);
     else if (PyBytes_CheckExact(value))
         put_bytes(c, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
     else if (PyAnySet_CheckExact(value))

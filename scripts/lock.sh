@@ -19,4 +19,5 @@ lock build.in -o build.txt
 lock demo.in -o demo.txt -c build.txt
 lock template.in -o template.txt -c demo.txt
 lock test.in -o test.txt -c demo.txt -c template.txt
-lock bench.in -o bench.txt
+lock pythons.in -o pythons.txt -c test.txt
+lock bench.in -o bench.txt -c demo.txt

@@ -340,28 +340,6 @@ def test_task_groups():
     assert group.error_type == "ExceptionGroup"
 
 
-def test_sub_interpreters():
-    """Several interpreters, one stream: each has spans of its own, the emitter is the process's."""
-    module = {(3, 13): "_interpreters", (3, 12): "_xxsubinterpreters"}.get(sys.version_info[:2], "_xxsubinterpreters")
-    run = run_agent(f"""
-        import agentobs, sys
-        try:
-            import {module} as interpreters
-        except ImportError:
-            import _interpreters as interpreters
-        run = getattr(interpreters, "run_string")
-        code = "import agentobs\\nwith agentobs.start_span('sub', n=1):\\n  with agentobs.tool('t', 1): pass\\n"
-        with agentobs.start_span("main"):
-            for _ in range(3):
-                id = interpreters.create()
-                run(id, code)
-                interpreters.destroy(id)
-        with agentobs.start_span("afterwards"): pass
-    """)  # fmt: skip
-    assert len([s for s in run.spans.values() if s.name == "sub"]) == 3
-    assert run.span("afterwards").ended and len(run.kind("bye")) == 1
-
-
 def test_reimport():
     run = run_agent("""
         import agentobs, sys, importlib
