@@ -4,6 +4,8 @@
 #include "csrc/shape.h"
 #include "csrc/span.h"
 
+#include <stddef.h>
+
 void ao_span_count_cut(struct ao_span *span, unsigned cuts)
 {
     atomic_fetch_add_explicit(&span->state->runtime->emitter.truncated, cuts, memory_order_relaxed);
@@ -201,7 +203,8 @@ static struct ao_span_more *open_more(struct ao_span *span)
     return more;
 }
 
-void ao_span_set_metadata(struct ao_span *span, PyObject *mapping)
+/* Merges a mapping into metadata or metrics, the member of ao_span_more at `offset`. */
+static void merge(struct ao_span *span, PyObject *mapping, size_t offset)
 {
     PyObject *dict = dict_of(span, mapping);
     if (!dict)
@@ -209,22 +212,19 @@ void ao_span_set_metadata(struct ao_span *span, PyObject *mapping)
     Py_BEGIN_CRITICAL_SECTION(span);
     struct ao_span_more *more = open_more(span);
     if (more)
-        set_all(span, &more->metadata, dict, AO_USE_DATA);
+        set_all(span, (struct ao_members *)(void *)((char *)more + offset), dict, AO_USE_DATA);
     Py_END_CRITICAL_SECTION();
     Py_DECREF(dict);
 }
 
+void ao_span_set_metadata(struct ao_span *span, PyObject *mapping)
+{
+    merge(span, mapping, offsetof(struct ao_span_more, metadata));
+}
+
 void ao_span_set_metrics(struct ao_span *span, PyObject *mapping)
 {
-    PyObject *dict = dict_of(span, mapping);
-    if (!dict)
-        return;
-    Py_BEGIN_CRITICAL_SECTION(span);
-    struct ao_span_more *more = open_more(span);
-    if (more)
-        set_all(span, &more->metrics, dict, AO_USE_DATA);
-    Py_END_CRITICAL_SECTION();
-    Py_DECREF(dict);
+    merge(span, mapping, offsetof(struct ao_span_more, metrics));
 }
 
 /* A str that nothing need be cut of goes out as it is; the writer makes JSON of it. */
