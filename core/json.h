@@ -56,10 +56,11 @@ void ao_json_escape(struct ao_buf *out, struct ao_str utf8);
 size_t ao_json_escape_some(char *dst, size_t room, struct ao_str *utf8);
 
 /*
- * Appends a JSON string, with its quotes, of `count` code units of `size` bytes
- * each: 1 (Latin-1), 2 or 4 (one unit a character, a surrogate is a lone one).
- * The units are aligned to their size.
+ * The same for `count` code units of `size` bytes each: 1 (Latin-1), 2 or 4 (one
+ * unit a character, a surrogate is a lone one), aligned to their size; and the
+ * whole string, with its quotes.
  */
+void ao_json_escape_units(struct ao_buf *out, const void *units, unsigned size, size_t count);
 void ao_json_add_units(struct ao_buf *out, const void *units, unsigned size, size_t count);
 
 /* ---- pull tokenizer ---- */

@@ -39,9 +39,8 @@ static char *put_units(char *to, const void *units, unsigned size, size_t from, 
     return to;
 }
 
-void ao_json_add_units(struct ao_buf *out, const void *units, unsigned size, size_t count)
+void ao_json_escape_units(struct ao_buf *out, const void *units, unsigned size, size_t count)
 {
-    ao_buf_add_char(out, '"');
     for (size_t done = 0; done < count;) {
         size_t now = count - done < CHUNK ? count - done : CHUNK;
         if (ao_buf_reserve(out, now * AO_JSON_ESCAPE_MAX))
@@ -50,5 +49,11 @@ void ao_json_add_units(struct ao_buf *out, const void *units, unsigned size, siz
         out->len += (size_t)(put_units(begin, units, size, done, now) - begin);
         done += now;
     }
+}
+
+void ao_json_add_units(struct ao_buf *out, const void *units, unsigned size, size_t count)
+{
+    ao_buf_add_char(out, '"');
+    ao_json_escape_units(out, units, size, count);
     ao_buf_add_char(out, '"');
 }

@@ -64,7 +64,7 @@ static size_t back_to_character(const char *bytes, size_t at)
     return at;
 }
 
-/* Within quotes. The budget counts bytes of input, which is near enough for the bound and costs nothing. */
+/* Bytes that are UTF-8, within quotes. */
 static void put_utf8(struct ao_convert *c, struct ao_str text)
 {
     size_t most = room_left(c);
@@ -93,39 +93,24 @@ static bool put_plain(struct ao_convert *c, PyObject *value)
     return true;
 }
 
-/* Characters of any script, as they lie in the str. False for what is long. */
-static bool put_units(struct ao_convert *c, PyObject *str)
+/* The most bytes that a character of this str has in UTF-8. */
+static size_t width_of(PyObject *str)
 {
-    size_t length = (size_t)PyUnicode_GET_LENGTH(str);
-    if (length > AO_PLAIN_TEXT_MAX || length > c->chars_max || length * 4 > room_left(c))
-        return false;
-    ao_json_add_units(c->out, PyUnicode_DATA(str), (unsigned)PyUnicode_KIND(str), length);
-    return true;
+    if (PyUnicode_IS_COMPACT_ASCII(str))
+        return 1;
+    return PyUnicode_KIND(str) == PyUnicode_4BYTE_KIND ? 4 : (size_t)PyUnicode_KIND(str) + 1;
 }
 
 static void put_str(struct ao_convert *c, PyObject *str)
 {
-    PyObject *owner;
-    if (put_units(c, str))
-        return;
-    ao_buf_add_char(c->out, '"');
     size_t length = (size_t)PyUnicode_GET_LENGTH(str);
-    size_t most = c->chars_max < c->bytes_max ? c->chars_max : c->bytes_max;
-    if (length > most && !PyUnicode_IS_COMPACT_ASCII(str)) {
-        /* Not a byte more than needed is encoded. */
-        PyObject *part = PyUnicode_Substring(str, 0, (Py_ssize_t)most);
-        if (part) {
-            put_utf8(c, ao_py_utf8(part, &owner));
-            put_cut_mark(c, length - most, "characters");
-            Py_XDECREF(owner);
-            Py_DECREF(part);
-        } else {
-            ao_py_swallow();
-        }
-    } else {
-        put_utf8(c, ao_py_utf8(str, &owner));
-        Py_XDECREF(owner);
-    }
+    size_t room = room_left(c) / width_of(str);
+    size_t most = c->chars_max < room ? c->chars_max : room;
+    size_t kept = length < most ? length : most;
+    ao_buf_add_char(c->out, '"');
+    ao_json_escape_units(c->out, PyUnicode_DATA(str), (unsigned)PyUnicode_KIND(str), kept);
+    if (kept < length)
+        put_cut_mark(c, length - kept, "characters");
     ao_buf_add_char(c->out, '"');
 }
 

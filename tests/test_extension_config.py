@@ -91,7 +91,7 @@ with agentobs.start_span("s") as span:
     for i in range(5): span.set_attribute(f"a{i}", "x" * 9)
     for i in range(4): span.add_event(f"e{i}", {f"b{k}": "y" * 9 for k in range(3)})
 """
-MARK = "\u2026[{} more bytes]"
+MARK = "\u2026[{} more characters]"
 
 
 def limited(**env):

@@ -67,8 +67,8 @@ def test_content_none(setting):
 
 def test_content_truncated():
     span = run_agent(CONTENT, env={"AGENTOBS_CONTENT": "truncated:7"}).span("t")
-    assert span.input == {"command": "x" * 7 + "\u2026[93 more bytes]", "n": 5}
-    assert span.output == "y" * 7 + "\u2026[93 more bytes]"
+    assert span.input == {"command": "x" * 7 + "\u2026[93 more characters]", "n": 5}
+    assert span.output == "y" * 7 + "\u2026[93 more characters]"
     assert span.attributes == {"attr": "kept" * 10}
 
 

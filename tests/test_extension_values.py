@@ -189,7 +189,7 @@ def test_recursion_depth_and_size_are_cut_and_marked():
     assert len(many) == 10001 and many[-1] == "\u2026[90000 more items]"
     assert recorded("dict.fromkeys(range(5))", AGENTOBS_VALUE_ITEMS="2") == {"0": None, "1": None, "\u2026[3 more items]": None}
     text = recorded("'x' * 1000", AGENTOBS_VALUE_BYTES="256")
-    assert text.startswith("x" * 200) and text.endswith(" more bytes]") and len(text) < 300
+    assert text.startswith("x" * 200) and text.endswith(" more characters]") and len(text) < 300
     text = recorded("'\u20ac' * 1000", AGENTOBS_VALUE_BYTES="256")
     assert text.rstrip("]").count("\u20ac") < 256 and text.endswith("]")
 
@@ -225,7 +225,7 @@ def test_attributes_have_limits():
     )
     span = run.span("s")
     assert set(span.attributes) == {"k0", "k1", "k2", "k3", "k4"}
-    assert span.attributes["k0"] == "y" * 10 + "\u2026[90 more bytes]"
+    assert span.attributes["k0"] == "y" * 10 + "\u2026[90 more characters]"
     assert len(span.events) == 3 and span.events[0]["attributes"]["text"].startswith("z" * 10 + "\u2026")
     assert run.bye["truncated"] > 10
 
@@ -264,3 +264,20 @@ def test_names_and_keys_of_any_kind():
     )
     span = run.span("final")
     assert span.attributes == {'k\u20ac"': 1, "5": 6, "None": 7}
+
+
+@pytest.mark.parametrize("text", ["x", "é", "請", "😀"])
+def test_limits_count_characters_of_every_script(text):
+    run = run_agent(
+        f"""
+        import agentobs
+        with agentobs.tool("t", {text!r} * 100) as tool:
+            tool.set_attribute("a", {text!r} * 100)
+            tool.log(output=[{text!r} * 100])
+        """,
+        env={"AGENTOBS_CONTENT": "truncated:7", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "9"},
+    )
+    span = run.span("t")
+    assert span.input == text * 7 + "\u2026[93 more characters]"
+    assert span.output == [text * 7 + "\u2026[93 more characters]"]
+    assert span.attributes["a"] == text * 9 + "\u2026[91 more characters]"
