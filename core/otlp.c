@@ -65,7 +65,7 @@ void ao_otlp_begin(struct ao_otlp *o, enum ao_otlp_format format, unsigned vocab
 
 /* ---- the resource ---- */
 
-static void close_resource(struct ao_otlp *o)
+void ao_otlp_close(struct ao_otlp *o)
 {
     struct ao_ow w = writer_of(o);
     if (!o->resource)
@@ -96,7 +96,7 @@ static void put_resource(struct ao_ow *w, const struct ao_otlp_resource *resourc
 
 void ao_otlp_resource(struct ao_otlp *o, const struct ao_otlp_resource *resource)
 {
-    close_resource(o);
+    ao_otlp_close(o);
     struct ao_ow w = writer_of(o);
     o->resource_at = ao_ow_item(&w, REQUEST_RESOURCE_SPANS);
     put_resource(&w, resource);
@@ -179,14 +179,13 @@ static bool has_exception(const struct ao_otlp_span *span)
 
 static void put_events(struct ao_ow *w, const struct ao_otlp_span *span, uint64_t end, size_t value_max)
 {
-    size_t count = span->event_count < AO_OTLP_EVENTS_MAX ? span->event_count : AO_OTLP_EVENTS_MAX;
     ao_ow_list_begin(w, "events");
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < span->event_count; i++)
         put_event(w, &span->events[i], NULL, 0, value_max);
     if (!has_exception(span))
         put_exception(w, span, end, value_max);
     ao_ow_list_end(w);
-    put_dropped(w, SPAN_DROPPED_EVENTS, "droppedEventsCount", span->event_count - count);
+    put_dropped(w, SPAN_DROPPED_EVENTS, "droppedEventsCount", span->dropped_events);
 }
 
 static void put_links(struct ao_ow *w, const struct ao_otlp_span *span)
@@ -243,7 +242,7 @@ void ao_otlp_span(struct ao_otlp *o, const struct ao_otlp_span *span, size_t val
 
 int ao_otlp_end(struct ao_otlp *o)
 {
-    close_resource(o);
+    ao_otlp_close(o);
     struct ao_ow w = writer_of(o);
     ao_ow_list_end(&w);
     if (o->format == AO_OTLP_JSON)

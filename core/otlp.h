@@ -42,7 +42,7 @@ enum {
 };
 
 #define AO_OTLP_COST_UNKNOWN INT64_MIN
-#define AO_OTLP_EVENTS_MAX 1024u /* of one span; what is beyond is counted in dropped_events_count */
+#define AO_OTLP_EVENTS_MAX 1024u /* of one span: more than that a caller should leave out and count */
 
 struct ao_otlp_pair {
     struct ao_str key;
@@ -104,6 +104,7 @@ struct ao_otlp_span {
     size_t extra_count;
     const struct ao_otlp_event *events;
     size_t event_count;
+    size_t dropped_events;        /* that are not among them */
     const struct ao_otlp_link *links;
     size_t link_count;
 };
@@ -117,7 +118,10 @@ void ao_otlp_span_init(struct ao_otlp_span *span);
 void ao_otlp_moment(const struct ao_trace_id *trace_id, const struct ao_span_id *parent,
                     const struct ao_otlp_event *event, struct ao_otlp_span *ret_span);
 
-/* A request in the making. May be copied: the copy, with out->len at that time, goes back to that point. */
+/*
+ * A request in the making. May be copied: the copy, with out->len at that time, goes back to that point as long as the
+ * resource that was open then was not closed: closing writes lengths in front of what it holds.
+ */
 struct ao_otlp {
     struct ao_buf *out;
     enum ao_otlp_format format;
@@ -128,7 +132,10 @@ struct ao_otlp {
 };
 
 void ao_otlp_begin(struct ao_otlp *o, enum ao_otlp_format format, unsigned vocabularies, struct ao_buf *out);
+/* Opens a resource; closes the one before. */
 void ao_otlp_resource(struct ao_otlp *o, const struct ao_otlp_resource *resource);
+/* Closes the open resource, if any. */
+void ao_otlp_close(struct ao_otlp *o);
 /*
  * Values longer than `value_max` bytes (0: no limit) are cut to a text that says so. At most AO_KEYS_MAX attributes
  * are written; dropped_attributes_count tells of the rest.

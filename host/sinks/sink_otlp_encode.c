@@ -77,7 +77,8 @@ static void take_events(struct batch *batch, const struct change *change, struct
         batch->events[i] = (struct ao_otlp_event){change->events[i].time, ao_str_from(change->events[i].name),
                                                   ao_str_from(change->events[i].attributes)};
     span->events = batch->events;
-    span->event_count = change->event_count;
+    span->event_count = kept;
+    span->dropped_events = change->event_count - kept;
 }
 
 /* What is known of the run is told with its root. */
@@ -157,7 +158,7 @@ static bool from_change(struct batch *batch, const struct change *change, struct
 
 static void put_span(struct batch *batch, const struct run *run, const struct ao_otlp_span *span, size_t value_max)
 {
-    if (!batch->open || batch->run != run) {
+    if (!batch->open) {
         make_resource(batch, run);
         ao_otlp_resource(&batch->encoder, &batch->resource);
         batch->open = true;
@@ -171,22 +172,21 @@ static bool fits(const struct batch *batch)
     return ao_buf_err(batch->body) == AO_OK && batch->body->len + CLOSING <= batch->otlp->request_max;
 }
 
+/* Where the request stood before a span; a resource that was open then still is. */
 struct mark {
     struct ao_otlp encoder;
-    const struct run *run;
     bool open;
     size_t len;
 };
 
 static struct mark mark_of(const struct batch *batch)
 {
-    return (struct mark){batch->encoder, batch->run, batch->open, batch->body->len};
+    return (struct mark){batch->encoder, batch->open, batch->body->len};
 }
 
 static void go_back(struct batch *batch, const struct mark *mark)
 {
     batch->encoder = mark->encoder;
-    batch->run = mark->run;
     batch->open = mark->open;
     batch->body->len = mark->len;
     batch->body->err = AO_OK;
@@ -205,6 +205,7 @@ static int put_reduced(struct batch *batch, const struct run *run, struct ao_otl
             value_max = value_max / 2 > VALUE_MIN ? value_max / 2 : VALUE_MIN;
         } else if (span->metadata.ptr || span->attributes.ptr || span->metrics.ptr || span->tags.ptr || span->event_count) {
             span->metadata = span->attributes = span->metrics = span->tags = AO_STR_NONE;
+            span->dropped_events += span->event_count;
             span->event_count = 0;
         } else {
             return ao_buf_err(batch->body);
@@ -218,6 +219,10 @@ static int add_change(struct batch *batch, const struct change *change)
     struct ao_otlp_span span;
     if (!from_change(batch, change, &span))
         return 1;
+    if (batch->open && batch->run != change->run) {
+        ao_otlp_close(&batch->encoder);
+        batch->open = false;
+    }
     struct mark mark = mark_of(batch);
     put_span(batch, change->run, &span, 0);
     if (ao_buf_err(batch->body) == AO_ERR_NOMEM)
