@@ -87,7 +87,7 @@ static uint64_t number_of(yyjson_val *value)
 {
     uint64_t number = 0;
     if (yyjson_is_uint(value))
-        return yyjson_get_uint(value);
+        return yyjson_get_uint(value) > INT64_MAX ? 0 : yyjson_get_uint(value);
     for (const char *p = yyjson_get_str(value); p && *p; p++) {
         if (*p < '0' || *p > '9' || number > INT64_MAX / 10 - 1)
             return 0;
