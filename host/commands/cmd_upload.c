@@ -48,10 +48,11 @@ const struct options_page upload_page = {
     .specs = upload_specs,
     .count = AO_ARRAY_LEN(upload_specs),
     .max_arguments = 0,
-    .notes = "Sending twice is harmless where backends know spans by id, as Braintrust and Langfuse do.\n"
-             "OTLP has no updates: a span is sent once, when it has ended; --all sends it once more, which some backends show\n"
-             "twice. Exit code 1: something is still pending or was refused. Sinks: braintrust, otlp, langfuse, phoenix, logfire,\n"
-             "honeycomb, signoz, datadog, sentry, grafana.",
+    .notes = "Braintrust knows rows by id: sending twice is harmless. OTLP has no updates: a\n"
+             "span goes out once, when it has ended; --all sends it again, and some backends\n"
+             "show it twice. Exit code 1: something is still pending or was refused.\n"
+             "Sinks: braintrust, otlp, langfuse, phoenix, logfire, honeycomb, signoz, datadog,\n"
+             "sentry, grafana; agentobs-host schema --backends tells of each.",
 };
 
 struct upload_run {
