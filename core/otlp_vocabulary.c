@@ -55,9 +55,17 @@ bool ao_otlp_is_resource_key(struct ao_str key)
     return false;
 }
 
+/* With these an attribute would choose where a trace goes or who may see it: not the sandbox's business. */
 static bool is_span_key(struct ao_str key)
 {
-    return !ao_otlp_is_resource_key(key);
+    return !ao_str_eq_c(key, "braintrust.parent") && !ao_str_eq_c(key, "langfuse.trace.public") &&
+           !ao_str_starts(key, AO_STR("langfuse.internal."));
+}
+
+/* What the root span knows of its surroundings stands on the resource. */
+static bool is_root_key(struct ao_str key)
+{
+    return is_span_key(key) && !ao_otlp_is_resource_key(key);
 }
 
 void ao_otlp_put_value(struct ao_oa *a, const char *value_key, const char *type_key, struct ao_str json)
@@ -229,6 +237,5 @@ void ao_otlp_put_attributes(struct ao_oa *a, const struct ao_otlp_span *span, co
         ao_oa_members(a, vocabularies & AO_OTLP_LANGFUSE ? "langfuse.observation.metadata." : "agentobs.metadata.",
                       span->metadata, NULL);
     ao_oa_members(a, "agentobs.metrics.", span->metrics, NULL);
-    /* What the root span knows of its surroundings stands on the resource. */
-    ao_oa_members(a, "", span->attributes, span->root ? is_span_key : NULL);
+    ao_oa_members(a, "", span->attributes, span->root ? is_root_key : is_span_key);
 }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+import ssl
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -469,6 +472,18 @@ def test_presets_that_must_be_named(home: Home, otlp: Start, name: str) -> None:
     assert f"{name} has its keys and is not used: AGENTOBS_SINKS does not name it" in doctor
 
 
+def test_honeycomb_gets_no_more_than_it_keeps(home: Home, otlp: Start) -> None:
+    server = otlp()
+    env, _, _ = PRESETS["honeycomb"](server.url)
+    recorded(home, {**env, "AGENTOBS_SINKS": "honeycomb"}, agent="""
+import agentobs
+with agentobs.tool("Big", {}) as tool:
+    tool.log(output="x" * 70_000)
+""")  # fmt: skip
+    text = server.spans()["execute_tool Big"].attributes["gen_ai.tool.call.result"]
+    assert text.endswith("… [agentobs: cut, 70002 bytes in all]") and len(text.encode()) < 65_535
+
+
 def test_sinks_are_chosen_by_name(home: Home, otlp: Start) -> None:
     one, two = otlp(), langfuse_server(otlp)
     env = {**generic(one), **langfuse(two)}
@@ -512,6 +527,30 @@ def test_the_traces_form_of_a_variable_wins(home: Home, otlp: Start) -> None:
                            OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=f"{server.url}/custom", OTEL_EXPORTER_OTLP_HEADERS="x-a=general",
                            OTEL_EXPORTER_OTLP_TRACES_HEADERS="x-a=traces", OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
                            OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="http/json"))  # fmt: skip
+    assert len(server.spans()) == 5
+
+
+def test_tls_with_certificates_of_ones_own(home: Home, otlp: Start) -> None:
+    cert, key = home.folder / "cert.pem", home.folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+               "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]  # fmt: skip
+    if not shutil.which("openssl"):
+        pytest.skip("there is no openssl to make a certificate with")
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.load_verify_locations(cert)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = otlp(tls=context)
+    recorded(home, {})
+    ours = {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(cert), "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(key)}
+    trusting = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(cert)}
+    for env in (ours, trusting):  # we do not trust it; it does not trust us
+        done = home.host("upload", "--all", "--timeout", "1s", env=generic(server, **env))
+        assert done.returncode == 1 and b"cannot be reached" in done.stderr
+    assert server.requests == []
+    done = home.host("upload", "--all", env=generic(server, **ours, **trusting))
+    assert done.returncode == 0, done.stderr
     assert len(server.spans()) == 5
 
 

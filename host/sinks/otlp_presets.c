@@ -71,6 +71,7 @@ const struct otlp_preset otlp_presets[OTLP_PRESET_COUNT] = {
         .headers = {{"x-honeycomb-team", "", "HONEYCOMB_API_KEY", NULL},
                     {"x-honeycomb-dataset", "", "HONEYCOMB_DATASET", NULL}},
         .request_max = REQUEST_MAX,
+        .value_max = 65000, /* it cuts at 65535 bytes, through whatever stands there */
     },
     [OTLP_SIGNOZ] = {
         .kind = KIND("signoz", "SIGNOZ_INGESTION_KEY", true),

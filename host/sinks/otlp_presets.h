@@ -53,6 +53,7 @@ struct otlp_preset {
     const char *header_lists[OTLP_VARIABLES_MAX]; /* variables with further headers; the first that is set */
     unsigned vocabularies;                 /* AO_OTLP_x */
     size_t request_max;                    /* bytes of one request before compression */
+    size_t value_max;                      /* bytes of one text that it keeps: longer ones are cut here, with a mark; 0: any */
 };
 
 extern const struct otlp_preset otlp_presets[OTLP_PRESET_COUNT];

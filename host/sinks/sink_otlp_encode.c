@@ -224,7 +224,7 @@ static int add_change(struct batch *batch, const struct change *change)
         batch->open = false;
     }
     struct mark mark = mark_of(batch);
-    put_span(batch, change->run, &span, 0);
+    put_span(batch, change->run, &span, batch->otlp->preset->value_max);
     if (ao_buf_err(batch->body) == AO_ERR_NOMEM)
         return AO_ERR_NOMEM;
     if (!fits(batch) && batch->rows) {

@@ -183,7 +183,7 @@ struct change {
     struct span *span;        /* or NULL */
     struct span_event *event; /* or NULL */
     struct run *run;          /* the run of the trace (shared within the batch); NULL when unknown */
-    struct span_event *events; /* store_read_ended: those of the span, by time; of the root also those of the trace */
+    struct span_event *events; /* store_read_ended: those of the span, by time; of the root also those of no other */
     size_t event_count;
 };
 

@@ -177,24 +177,18 @@ static int add_event(void *user, sqlite3_stmt *stmt)
     return err;
 }
 
-static int load_events_of(struct store *store, const struct ao_span_id *span_id, struct change *change)
-{
-    int err = AO_OK;
-    struct binder b = {.stmt = store_take(store, STMT_EVENTS_OF_SPAN, &err)};
-    if (!b.stmt)
-        return err;
-    bind_trace(&b, &change->span->trace_id);
-    bind_span(&b, span_id);
-    return store_each_row(store, STMT_EVENTS_OF_SPAN, &b, add_event, change, "cannot read the events of a span");
-}
-
 static int load_events(struct store *store, struct change *change)
 {
-    const struct ao_span_id none = {{0}};
-    int err = load_events_of(store, &change->span->span_id, change);
-    if (!err && change->run && ao_span_id_eq(&change->run->root_id, &change->span->span_id))
-        err = load_events_of(store, &none, change);
-    return err;
+    const struct span *span = change->span;
+    bool root = change->run && ao_span_id_eq(&change->run->root_id, &span->span_id);
+    enum store_stmt which = root ? STMT_EVENTS_OF_ROOT : STMT_EVENTS_OF_SPAN;
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, which, &err)};
+    if (!b.stmt)
+        return err;
+    bind_trace(&b, &span->trace_id);
+    bind_span(&b, &span->span_id);
+    return store_each_row(store, which, &b, add_event, change, "cannot read the events of a span");
 }
 
 /* ---- both ---- */

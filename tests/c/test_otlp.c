@@ -129,6 +129,20 @@ static void test_values_by_their_type(void **state)
     EXPECT_NOT(&span, "2nd");
 }
 
+static void test_the_sandbox_chooses_no_destination_and_no_audience(void **state)
+{
+    (void)state;
+    struct ao_otlp_span span = base_span();
+    span.attributes = S("{\"braintrust.parent\":\"project_name:evil\",\"langfuse.trace.public\":true,"
+                        "\"langfuse.internal.as_root\":true,\"\\u006cangfuse.trace.public\":true,\"langfuse.trace.name\":\"x\"}");
+    EXPECT_NOT(&span, "braintrust.parent");
+    EXPECT_NOT(&span, "langfuse.trace.public");
+    EXPECT_NOT(&span, "langfuse.internal");
+    EXPECT(&span, "langfuse.trace.name");
+    span.root = true;
+    EXPECT_NOT(&span, "braintrust.parent");
+}
+
 static void test_numbers(void **state)
 {
     (void)state;
@@ -454,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_json_to_the_letter),
         cmocka_unit_test(test_protobuf_to_the_byte),
         cmocka_unit_test(test_values_by_their_type),
+        cmocka_unit_test(test_the_sandbox_chooses_no_destination_and_no_audience),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_hostile_texts),
         cmocka_unit_test(test_long_values_are_cut),

@@ -86,6 +86,7 @@ static void test_events_go_with_their_span(void **state)
     put_event(store, 2, "first", 6);
     put_event(store, 0, "of the trace", 8);
     put_event(store, 1, "of the root", 9);
+    put_event(store, 77, "of nobody", 10);
     expect(store, "s", 0, "");
     put(store, 2, 2000, NULL);
     expect(store, "s", 0, "span 2 (first) (second) ");
@@ -94,7 +95,8 @@ static void test_events_go_with_their_span(void **state)
     expect(store, "s", 0, "span 2 (first) (second) too late ");
     put(store, 1, 3000, NULL);
     put_event(store, 0, "after all", 5);
-    expect(store, "s", 0, "span 2 (first) (second) too late span 1 (of the root) (of the trace) after all ");
+    expect(store, "s", 0, "span 2 (first) (second) too late span 1 (of the trace) (of the root) (of nobody) "
+                         "after all ");
     store_close(store);
 }
 

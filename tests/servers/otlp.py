@@ -22,6 +22,8 @@ import base64
 import copy
 import gzip
 import json
+import re
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,19 +86,30 @@ class Otlp(LoopbackServer):
         faults: list[dict[str, Any]] | None = None,
         max_bytes: int | None = None,
         answer_json: bool = False,
+        tls: ssl.SSLContext | None = None,
         port: int = 0,
     ) -> None:
-        """`headers`: what every request must carry, word for word; else 401."""
+        """`headers`: what every request must carry, word for word; else 401. `tls`: speak HTTPS."""
         super().__init__(port)
         self.path = path
         self.headers = {name.lower(): value for name, value in (headers or {}).items()}
         self.faults = list(faults or [])
         self.max_bytes = max_bytes
         self.answer_json = answer_json
+        self.tls = tls
         self.violations: list[str] = []
         self.exports: list[Message] = []
 
+    def start(self) -> None:
+        super().start()
+        if self.tls and self._http:
+            self._http.socket = self.tls.wrap_socket(self._http.socket, server_side=True)
+
     # for tests
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def all_spans(self) -> list[Span]:
         """In the order of arrival; a span that came twice is there twice."""
@@ -151,7 +164,7 @@ class Otlp(LoopbackServer):
 
     def decode(self, request: Request) -> Message | None:
         kind, body = request.headers.get("content-type"), request.body
-        if not request.headers.get("user-agent", "").endswith("OTel-OTLP-Exporter-C/0.1.0"):
+        if not re.fullmatch(r"agentobs-host/\S+ OTel-OTLP-Exporter-C/\S+", request.headers.get("user-agent", "")):
             self.breach(f"User-Agent {request.headers.get('user-agent')!r}")
         if "expect" in request.headers:
             self.breach("Expect stalls servers that do not know it")
