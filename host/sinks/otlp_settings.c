@@ -194,13 +194,26 @@ static bool is_reserved(const char *name)
     return false;
 }
 
-static int add_listed(const struct otlp_preset *preset, const struct config *config, struct ao_buf *headers, char **ret_secret,
+/* Of the longest value what follows its last blank: "Bearer KEY", "Basic KEY", "sentry sentry_key=KEY". */
+static int keep_secret(const struct otlp_pairs *pairs, char **secret)
+{
+    const char *longest = NULL;
+    for (size_t i = 0; i < pairs->count; i++)
+        if (!longest || strlen(pairs->items[i].value) > strlen(longest))
+            longest = pairs->items[i].value;
+    if (!longest || *secret)
+        return AO_OK;
+    const char *blank = strrchr(longest, ' ');
+    *secret = ao_strdup(ao_str_from(blank ? blank + 1 : longest));
+    return *secret ? AO_OK : AO_ERR_NOMEM;
+}
+
+static int add_listed(const struct otlp_preset *preset, const struct config *config, struct otlp_settings *settings,
                       char **ret_error)
 {
     const char *variable = "", *problem = NULL;
     const char *text = first_set(config, preset->header_lists, OTLP_VARIABLES_MAX, &variable);
     struct otlp_pairs pairs;
-    size_t longest = 0;
     int err = otlp_pairs_parse(text, &pairs);
     if (err)
         return err == AO_ERR_NOMEM ? err
@@ -209,18 +222,15 @@ static int add_listed(const struct otlp_preset *preset, const struct config *con
     for (size_t i = 0; i < pairs.count && !problem; i++) {
         const struct otlp_pair *pair = &pairs.items[i];
         problem = !is_token(pair->key) ? "names no header" : is_reserved(pair->key) ? "names a header that is not free" : NULL;
-        if (!problem)
-            add_header(headers, pair->key, "", ao_str_from(pair->value));
-        if (!problem && strlen(pair->value) > longest) {
-            longest = strlen(pair->value);
-            ao_free(*ret_secret);
-            *ret_secret = ao_strdup(ao_str_from(pair->value));
-        }
         if (problem)
             err = complain(ret_error, text_format("%s: entry %zu %s", variable, i + 1, problem));
+        else
+            add_header(&settings->headers, pair->key, "", ao_str_from(pair->value));
     }
+    if (!err)
+        err = keep_secret(&pairs, &settings->secret);
     otlp_pairs_release(&pairs);
-    return err ? err : ao_buf_err(headers);
+    return err ? err : ao_buf_err(&settings->headers);
 }
 
 static int make_headers(const struct otlp_preset *preset, const struct config *config, struct otlp_settings *settings,
@@ -236,7 +246,7 @@ static int make_headers(const struct otlp_preset *preset, const struct config *c
         if (value && !(settings->secret = ao_strdup(ao_str_from(value))))
             err = AO_ERR_NOMEM;
     }
-    return err ? err : add_listed(preset, config, &settings->headers, &settings->secret, ret_error);
+    return err ? err : add_listed(preset, config, settings, ret_error);
 }
 
 /* ---- the rest ---- */

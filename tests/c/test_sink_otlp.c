@@ -24,7 +24,7 @@
 
 #define S UINT64_C(1000000000)
 #define KEY "sk-0123456789-secret"
-#define BASE "OTEL_EXPORTER_OTLP_ENDPOINT=http://otlp.test/base/\nOTEL_EXPORTER_OTLP_HEADERS=x-key=" KEY "\n"
+#define BASE "OTEL_EXPORTER_OTLP_ENDPOINT=http://otlp.test/base/\nOTEL_EXPORTER_OTLP_HEADERS=x-key=Bearer%20" KEY "\n"
 #define JSON BASE "OTEL_EXPORTER_OTLP_PROTOCOL=http/json\n"
 
 /* Answers for the requests to come, in order; then 200 with nothing. */
@@ -178,7 +178,7 @@ static void test_a_request(void **state)
     assert_string_equal(request->method, "POST");
     assert_string_equal(request->url, "http://otlp.test/base/v1/traces");
     assert_string_equal(request->headers, "User-Agent: agentobs-host/" AO_VERSION " OTel-OTLP-Exporter-C/" AO_VERSION "\n"
-                                          "Content-Type: application/json\nx-key: " KEY "\n");
+                                          "Content-Type: application/json\nx-key: Bearer " KEY "\n");
     assert_int_equal(request->timeout_ms, 2500);
     assert_int_equal(count_parts(request->body, "\"spanId\""), 2);
     assert_int_equal(upload_status(w->uploader, 0).delivered, 2);
