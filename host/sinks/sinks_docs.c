@@ -109,6 +109,7 @@ int sinks_markdown(struct ao_buf *out)
         add_preset(out, &otlp_presets[i]);
     ao_buf_add_cstr(out, "\n| variable | default | | meaning |\n| --- | --- | --- | --- |\n");
     for (size_t i = 0; i < config_row_count; i++)
-        add_setting(out, &config_rows[i]);
+        if (strncmp(config_rows[i].name, "E2B_", 4) != 0) /* E2B is asked, not sent to */
+            add_setting(out, &config_rows[i]);
     return ao_buf_err(out);
 }
