@@ -141,6 +141,11 @@ test-other-pythons: $(TEST_OK) ## run a part of them on those that .venv is not 
 	@$(VENV_PY) scripts/pythons.py test --others -- tests/test_extension.py tests/test_extension_survival.py \
 	    tests/test_extension_processes.py tests/test_extension_interpreters.py $(PYTEST_ARGS)
 
+.PHONY: test-backends
+test-backends: all $(TEST_OK) ## look at a run through real backends: sets up Jaeger and Phoenix (Go, 1 GB, ten minutes)
+	@scripts/backends.sh
+	@AGENTOBS_BACKENDS=$(CURDIR)/build/backends $(VENV_PY) -m pytest -q tests/test_real_backends.py $(PYTEST_ARGS)
+
 .PHONY: check-deps
 check-deps: $(TEST_OK) ## check who depends on whom, and the sizes of files and functions
 	@$(VENV_PY) -m pytest -q tests/test_architecture.py $(PYTEST_ARGS)
@@ -173,10 +178,10 @@ uninstall: ## remove what install installed (PREFIX=/usr/local DESTDIR=)
 lock: ## resolve requirements/*.in anew into the lock files
 	scripts/lock.sh
 
-# build/deps is what the set-up fetched, not what was built.
+# build/deps and build/backends are what the set-up fetched, not what was built.
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf $(filter-out build/deps,$(wildcard build/*)) python/agentobs/_agentobs.*.so python/*.egg-info
+	rm -rf $(filter-out build/deps build/backends,$(wildcard build/*)) python/agentobs/_agentobs.*.so python/*.egg-info
 	rm -f .venv/.agentobs-editable
 
 .PHONY: distclean

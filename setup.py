@@ -10,8 +10,8 @@ from setuptools import Extension, setup
 CORE = tuple(
     f"core/{name}.c"
     for name in (
-        "baggage base64 braintrust_slug braintrust_value buf context err id json_number json_reader json_units "
-        "json_writer mem record_docs record_encode record_frame redact redact_custom redact_match redact_name "
+        "baggage base64 braintrust_slug braintrust_value buf context err id json_number json_object json_reader json_units "
+        "json_writer key_set mem record_docs record_encode record_frame redact redact_custom redact_match redact_name "
         "trace_context"
     ).split()
 )

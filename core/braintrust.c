@@ -2,12 +2,14 @@
 
 #include "core/braintrust_value.h"
 #include "core/cost.h"
+#include "core/event_id.h"
+#include "core/iso_time.h"
+#include "core/json_object.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_US UINT64_C(1000)
 #define US_DIGITS 6u
 #define NS_DIGITS 9u
-#define SECONDS_PER_DAY UINT64_C(86400)
 
 void ao_bt_span_init(struct ao_bt_span *span)
 {
@@ -26,14 +28,6 @@ struct ao_str ao_bt_span_type(struct ao_str type)
     return AO_STR_NONE;
 }
 
-/* FNV alone leaves patterns in ids of near texts. */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 33) * UINT64_C(0xff51afd7ed558ccd);
-    x = (x ^ x >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
-    return x ^ x >> 33;
-}
-
 void ao_bt_event_span(const struct ao_trace_id *trace_id, const struct ao_span_id *parent, uint64_t time,
                       struct ao_str name, struct ao_str attributes, struct ao_bt_span *ret_span)
 {
@@ -45,28 +39,11 @@ void ao_bt_event_span(const struct ao_trace_id *trace_id, const struct ao_span_i
     span.name = name;
     span.attributes = attributes;
     span.event = true;
-    char when[20];
-    uint64_t hash = ao_bt_hash(AO_BT_HASH_START, (struct ao_str){(const char *)trace_id->bytes, sizeof(*trace_id)});
-    hash = ao_bt_hash(hash, (struct ao_str){(const char *)parent->bytes, sizeof(*parent)});
-    hash = ao_bt_hash(hash, (struct ao_str){when, ao_format_u64(when, time)});
-    hash = ao_bt_hash(ao_bt_hash(hash, AO_STR(":")), name);
-    hash = ao_bt_hash(ao_bt_hash(hash, AO_STR("\0")), attributes);
-    hash = mix(hash);
-    for (size_t i = 0; i < sizeof(span.span_id.bytes); i++)
-        span.span_id.bytes[i] = (uint8_t)(hash >> (56 - 8 * i));
-    if (ao_span_id_is_zero(&span.span_id))
-        span.span_id.bytes[0] = 1;
+    span.span_id = ao_event_id(trace_id, parent, time, name, attributes);
     *ret_span = span;
 }
 
 /* ---- numbers and times ---- */
-
-static size_t put_padded(char *out, uint64_t value, size_t width)
-{
-    for (size_t i = width; i-- > 0; value /= 10)
-        out[i] = (char)('0' + value % 10);
-    return width;
-}
 
 /* value / 10^digits, all fraction digits written. */
 static void put_fixed(struct ao_jw *w, uint64_t whole, uint64_t fraction, size_t digits)
@@ -74,7 +51,7 @@ static void put_fixed(struct ao_jw *w, uint64_t whole, uint64_t fraction, size_t
     char text[32];
     size_t len = ao_format_u64(text, whole);
     text[len++] = '.';
-    len += put_padded(text + len, fraction, digits);
+    len += ao_format_padded(text + len, fraction, digits);
     ao_jw_raw(w, (struct ao_str){text, len});
 }
 
@@ -84,49 +61,21 @@ static void put_seconds(struct ao_jw *w, uint64_t ns)
     put_fixed(w, ns / NS_PER_S, ns % NS_PER_S / NS_PER_US, US_DIGITS);
 }
 
-/* "2026-11-20T21:11:30.693116+00:00"; the calendar is Howard Hinnant's civil_from_days. */
 static void put_iso_time(struct ao_jw *w, uint64_t ns)
 {
-    uint64_t seconds = ns / NS_PER_S;
-    uint64_t days = seconds / SECONDS_PER_DAY + 719468;
-    uint64_t era = days / 146097, doe = days % 146097;
-    uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-    uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    uint64_t mp = (5 * doy + 2) / 153;
-    uint64_t month = mp < 10 ? mp + 3 : mp - 9;
-    uint64_t year = yoe + era * 400 + (month <= 2 ? 1 : 0);
-    uint64_t time = seconds % SECONDS_PER_DAY;
-    const struct {
-        uint64_t value;
-        size_t width;
-        char before;
-    } parts[] = {{year, 4, '"'},           {month, 2, '-'},    {doy - (153 * mp + 2) / 5 + 1, 2, '-'},
-                 {time / 3600, 2, 'T'},    {time / 60 % 60, 2, ':'}, {time % 60, 2, ':'},
-                 {ns % NS_PER_S / NS_PER_US, US_DIGITS, '.'}};
-    char text[48];
-    size_t len = 0;
-    for (size_t i = 0; i < AO_ARRAY_LEN(parts); i++) {
-        text[len++] = parts[i].before;
-        len += put_padded(text + len, parts[i].value, parts[i].width);
-    }
-    memcpy(text + len, "+00:00\"", 7);
-    ao_jw_raw(w, (struct ao_str){text, len + 7});
+    char text[AO_ISO_TIME];
+    ao_jw_str(w, (struct ao_str){text, ao_format_iso_time(ns, text)});
 }
 
 /* ---- metrics ---- */
 
-static uint64_t add_sat(uint64_t a, uint64_t b)
+static void metric_key(struct ao_jw *w, struct ao_keys *keys, const char *name)
 {
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
-static void metric_key(struct ao_jw *w, struct ao_bt_keys *keys, const char *name)
-{
-    ao_bt_keys_add(keys, ao_str_from(name));
+    ao_keys_add(keys, ao_str_from(name));
     ao_jw_key(w, ao_str_from(name));
 }
 
-static void put_count(struct ao_jw *w, struct ao_bt_keys *keys, const char *name, bool known, uint64_t value)
+static void put_count(struct ao_jw *w, struct ao_keys *keys, const char *name, bool known, uint64_t value)
 {
     if (!known)
         return;
@@ -135,36 +84,33 @@ static void put_count(struct ao_jw *w, struct ao_bt_keys *keys, const char *name
 }
 
 /* The service's own arithmetic for Anthropic: the prompt includes the cache; a whole split replaces the aggregate. */
-static void put_usage(struct ao_jw *w, struct ao_bt_keys *keys, const struct ao_bt_usage *u)
+static void put_usage(struct ao_jw *w, struct ao_keys *keys, const struct ao_token_counts *u)
 {
-    bool split = u->known & AO_BT_CACHE_SPLIT;
-    bool written = u->known & AO_BT_CACHE_WRITE;
-    uint64_t split_sum = split ? add_sat(u->cache_write_5m, u->cache_write_1h) : 0;
-    uint64_t writes = written && u->cache_write > split_sum ? u->cache_write : split_sum;
-    uint64_t reads = u->known & AO_BT_CACHE_READ ? u->cache_read : 0;
-    uint64_t prompt = add_sat(add_sat(u->input, reads), writes);
-    bool input = u->known & AO_BT_INPUT, output = u->known & AO_BT_OUTPUT;
+    bool split = u->known & AO_COUNT_CACHE_SPLIT;
+    bool written = u->known & AO_COUNT_CACHE_WRITE;
+    uint64_t writes = ao_token_counts_writes(u), prompt = ao_token_counts_prompt(u);
+    bool input = u->known & AO_COUNT_INPUT, output = u->known & AO_COUNT_OUTPUT;
 
     put_count(w, keys, "prompt_tokens", input, prompt);
     put_count(w, keys, "completion_tokens", output, u->output);
-    put_count(w, keys, "tokens", input && output, add_sat(prompt, u->output));
-    put_count(w, keys, "prompt_cached_tokens", u->known & AO_BT_CACHE_READ, u->cache_read);
+    put_count(w, keys, "tokens", input && output, ao_add_saturating(prompt, u->output));
+    put_count(w, keys, "prompt_cached_tokens", u->known & AO_COUNT_CACHE_READ, u->cache_read);
     put_count(w, keys, "prompt_cache_creation_5m_tokens", split, u->cache_write_5m);
     put_count(w, keys, "prompt_cache_creation_1h_tokens", split, u->cache_write_1h);
-    put_count(w, keys, "prompt_cache_creation_tokens", written && (!split || u->cache_write > split_sum), writes);
-    put_count(w, keys, "completion_reasoning_tokens", u->known & AO_BT_THINKING, u->thinking);
+    put_count(w, keys, "prompt_cache_creation_tokens", written && (!split || u->cache_write > ao_token_counts_split(u)), writes);
+    put_count(w, keys, "completion_reasoning_tokens", u->known & AO_COUNT_THINKING, u->thinking);
 }
 
 static void put_metrics(struct ao_jw *w, const struct ao_bt_span *span)
 {
-    struct ao_bt_keys keys;
-    ao_bt_keys_init(&keys);
+    struct ao_keys keys;
+    ao_keys_init(&keys);
     ao_jw_key(w, AO_STR("metrics"));
     ao_jw_object_begin(w);
     metric_key(w, &keys, "start");
     put_seconds(w, span->start);
     /* Reserved while the span is open: an `end` among its own metrics would show it as ended. */
-    ao_bt_keys_add(&keys, AO_STR("end"));
+    ao_keys_add(&keys, AO_STR("end"));
     if (span->end) {
         ao_jw_key(w, AO_STR("end"));
         put_seconds(w, span->end > span->start ? span->end : span->start);
@@ -186,9 +132,9 @@ static void put_metrics(struct ao_jw *w, const struct ao_bt_span *span)
 
 /* ---- metadata ---- */
 
-static void own_str(struct ao_jw *w, struct ao_bt_keys *keys, const char *name, struct ao_str value, size_t value_max)
+static void own_str(struct ao_jw *w, struct ao_keys *keys, const char *name, struct ao_str value, size_t value_max)
 {
-    if (!value.ptr || !ao_bt_keys_add(keys, ao_str_from(name)))
+    if (!value.ptr || !ao_keys_add(keys, ao_str_from(name)))
         return;
     ao_jw_key(w, ao_str_from(name));
     ao_jw_raw(w, AO_STR("\""));
@@ -196,22 +142,22 @@ static void own_str(struct ao_jw *w, struct ao_bt_keys *keys, const char *name, 
     ao_buf_add_char(w->out, '"');
 }
 
-static void own_true(struct ao_jw *w, struct ao_bt_keys *keys, const char *name, bool value)
+static void own_true(struct ao_jw *w, struct ao_keys *keys, const char *name, bool value)
 {
-    if (!value || !ao_bt_keys_add(keys, ao_str_from(name)))
+    if (!value || !ao_keys_add(keys, ao_str_from(name)))
         return;
     ao_jw_key(w, ao_str_from(name));
     ao_jw_bool(w, true);
 }
 
 /* Who served the model: the program's own word, OpenTelemetry's attribute, or what the caller takes it for. */
-static void put_provider(struct ao_jw *w, struct ao_bt_keys *keys, const struct ao_bt_span *span, size_t value_max)
+static void put_provider(struct ao_jw *w, struct ao_keys *keys, const struct ao_bt_span *span, size_t value_max)
 {
-    if (ao_bt_member(span->metadata, AO_STR("provider")).ptr || ao_bt_member(span->attributes, AO_STR("provider")).ptr)
+    if (ao_json_member(span->metadata, AO_STR("provider")).ptr || ao_json_member(span->attributes, AO_STR("provider")).ptr)
         return;
-    struct ao_str named = ao_bt_member(span->attributes, AO_STR("gen_ai.provider.name"));
+    struct ao_str named = ao_json_member(span->attributes, AO_STR("gen_ai.provider.name"));
     if (named.len > 2 && named.ptr[0] == '"') {
-        ao_bt_keys_add(keys, AO_STR("provider"));
+        ao_keys_add(keys, AO_STR("provider"));
         ao_jw_key(w, AO_STR("provider"));
         ao_bt_put_value(w, named, value_max);
     } else {
@@ -221,8 +167,8 @@ static void put_provider(struct ao_jw *w, struct ao_bt_keys *keys, const struct 
 
 static void put_metadata(struct ao_jw *w, const struct ao_bt_span *span, size_t value_max)
 {
-    struct ao_bt_keys keys;
-    ao_bt_keys_init(&keys);
+    struct ao_keys keys;
+    ao_keys_init(&keys);
     ao_jw_key(w, AO_STR("metadata"));
     ao_jw_object_begin(w);
     own_str(w, &keys, "model", span->model, value_max);
@@ -238,12 +184,12 @@ static void put_metadata(struct ao_jw *w, const struct ao_bt_span *span, size_t 
     own_str(w, &keys, "agentobs.cost_basis", span->cost_basis, value_max);
     own_true(w, &keys, "agentobs.unfinished", span->unfinished);
     own_true(w, &keys, "agentobs.event", span->event);
-    if (!span->root && span->tags.ptr && ao_bt_keys_add(&keys, AO_STR("tags"))) {
+    if (!span->root && span->tags.ptr && ao_keys_add(&keys, AO_STR("tags"))) {
         ao_jw_key(w, AO_STR("tags"));
         ao_bt_put_tags(w, span->tags);
     }
     /* The last word about what is missing is ours. */
-    ao_bt_keys_add(&keys, AO_STR("agentobs.left_out"));
+    ao_keys_add(&keys, AO_STR("agentobs.left_out"));
     ao_bt_put_members(w, span->metadata, value_max, &keys);
     ao_bt_put_members(w, span->attributes, value_max, &keys);
     if (keys.left_out)

@@ -22,34 +22,13 @@
 #include "core/buf.h"
 #include "core/id.h"
 #include "core/limits.h"
+#include "core/token_counts.h"
 #include "core/trace_context.h"
 
 /* Where a row goes. Project logs carry log_id "g", playgrounds "x". */
 struct ao_bt_target {
     enum ao_bt_object object;
     struct ao_str id; /* UUID of the project, experiment or playground */
-};
-
-/* Which counts of struct ao_bt_usage are known; unknown ones are left out, never written as 0. */
-enum {
-    AO_BT_INPUT = 1,
-    AO_BT_OUTPUT = 2,
-    AO_BT_CACHE_READ = 4,
-    AO_BT_CACHE_WRITE = 8,
-    AO_BT_CACHE_SPLIT = 16,
-    AO_BT_THINKING = 32,
-};
-
-/* As the Messages API counts: input excludes the cache. The row's prompt_tokens includes it. */
-struct ao_bt_usage {
-    uint64_t input;
-    uint64_t output;
-    uint64_t cache_read;
-    uint64_t cache_write; /* all cache writes, the split ones included */
-    uint64_t cache_write_5m;
-    uint64_t cache_write_1h;
-    uint64_t thinking;
-    unsigned known;
 };
 
 #define AO_BT_COST_UNKNOWN INT64_MIN
@@ -86,7 +65,7 @@ struct ao_bt_span {
     struct ao_str session_id;
     struct ao_str user_id;
     struct ao_str instrumentation; /* context.span_origin.instrumentation.name */
-    struct ao_bt_usage usage;
+    struct ao_token_counts usage;     /* the row's prompt_tokens includes the cache */
     int64_t cost_pusd;            /* AO_BT_COST_UNKNOWN: none */
     struct ao_str cost_basis;
     bool event;                   /* see ao_bt_event_span */
@@ -116,7 +95,7 @@ int ao_bt_row_encode(const struct ao_bt_target *target, const struct ao_bt_span 
                      struct ao_buf *out);
 
 /* metadata keys, metrics and tags of one row, and the bytes of one such key */
-#define AO_BT_KEYS_MAX 1024u
+#define AO_BT_KEYS_MAX AO_KEYS_MAX
 #define AO_BT_KEY_MAX AO_NAME_MAX
 
 #endif

@@ -1,42 +1,11 @@
 #include "core/braintrust_value.h"
 
+#include "core/json_object.h"
 #include "core/utf8.h"
 
 #define CUT_TEXT "\\u2026 [agentobs: cut, "
 #define CUT_TAIL " bytes in all]"
 #define DOUBLE_EXPONENT_MAX 308
-
-uint64_t ao_bt_hash(uint64_t hash, struct ao_str bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        hash = (hash ^ (uint8_t)bytes.ptr[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-void ao_bt_keys_init(struct ao_bt_keys *keys)
-{
-    memset(keys, 0, sizeof(*keys));
-}
-
-bool ao_bt_keys_add(struct ao_bt_keys *keys, struct ao_str key)
-{
-    uint64_t hash = ao_bt_hash(AO_BT_HASH_START, key);
-    if (hash == 0)
-        hash = 1;
-    size_t at = (size_t)(hash % AO_ARRAY_LEN(keys->slots));
-    while (keys->slots[at]) {
-        if (keys->slots[at] == hash)
-            return false;
-        at = (at + 1) % AO_ARRAY_LEN(keys->slots);
-    }
-    if (keys->count == AO_BT_KEYS_MAX) {
-        keys->left_out++;
-        return false;
-    }
-    keys->slots[at] = hash;
-    keys->count++;
-    return true;
-}
 
 /* ---- values ---- */
 
@@ -150,43 +119,23 @@ void ao_bt_put_value(struct ao_jw *w, struct ao_str json, size_t value_max)
 
 /* ---- objects ---- */
 
-/* Opens an object for reading; false when it is none. */
-static bool enter_object(struct ao_jr *r, struct ao_str object)
-{
-    ao_jr_init(r, object);
-    return object.ptr && ao_jr_next(r) == AO_JSON_OBJECT_BEGIN;
-}
-
-/* A key token as plain text: a view, or unescaped into scratch. */
-static bool plain_key(const struct ao_jr *r, struct ao_buf *scratch, struct ao_str *ret_key)
-{
-    *ret_key = r->text;
-    if (!r->escaped)
-        return r->text.len <= AO_BT_KEY_MAX;
-    ao_buf_clear(scratch);
-    if (ao_json_unescape(r->text, scratch))
-        return false;
-    *ret_key = ao_buf_str(scratch);
-    return true;
-}
-
 /* `wanted` NULL: all. */
-static void put_new_members(struct ao_jw *w, struct ao_str object, size_t value_max, struct ao_bt_keys *keys,
+static void put_new_members(struct ao_jw *w, struct ao_str object, size_t value_max, struct ao_keys *keys,
                             bool (*wanted)(struct ao_str key, struct ao_str raw))
 {
     struct ao_jr r;
     struct ao_buf scratch;
     ao_buf_init(&scratch, AO_BT_KEY_MAX);
-    if (!enter_object(&r, object))
+    if (!ao_json_enter(&r, object))
         return;
     while (ao_jr_next(&r) == AO_JSON_KEY) {
         struct ao_str key, raw;
-        bool named = plain_key(&r, &scratch, &key);
+        bool named = ao_json_plain(&r, &scratch, &key);
         if (ao_jr_skip_value(&r, &raw))
             break;
         if (!named || (wanted && !wanted(key, raw))) {
             keys->left_out++;
-        } else if (ao_bt_keys_add(keys, key)) {
+        } else if (ao_keys_add(keys, key)) {
             ao_jw_key(w, key);
             ao_bt_put_value(w, raw, value_max);
         }
@@ -194,7 +143,7 @@ static void put_new_members(struct ao_jw *w, struct ao_str object, size_t value_
     ao_buf_release(&scratch);
 }
 
-void ao_bt_put_members(struct ao_jw *w, struct ao_str object, size_t value_max, struct ao_bt_keys *keys)
+void ao_bt_put_members(struct ao_jw *w, struct ao_str object, size_t value_max, struct ao_keys *keys)
 {
     put_new_members(w, object, value_max, keys, NULL);
 }
@@ -239,7 +188,7 @@ static bool metric_wanted(struct ao_str key, struct ao_str raw)
     return is_token_count(key) ? ao_json_u64(raw, &count) == AO_OK : is_finite(raw);
 }
 
-void ao_bt_put_metrics(struct ao_jw *w, struct ao_str object, struct ao_bt_keys *keys)
+void ao_bt_put_metrics(struct ao_jw *w, struct ao_str object, struct ao_keys *keys)
 {
     put_new_members(w, object, 0, keys, metric_wanted);
 }
@@ -247,9 +196,9 @@ void ao_bt_put_metrics(struct ao_jw *w, struct ao_str object, struct ao_bt_keys 
 void ao_bt_put_tags(struct ao_jw *w, struct ao_str array)
 {
     struct ao_jr r;
-    struct ao_bt_keys seen;
+    struct ao_keys seen;
     struct ao_buf scratch;
-    ao_bt_keys_init(&seen);
+    ao_keys_init(&seen);
     ao_buf_init(&scratch, AO_BT_KEY_MAX);
     ao_jr_init(&r, array);
     ao_jw_array_begin(w);
@@ -257,27 +206,11 @@ void ao_bt_put_tags(struct ao_jw *w, struct ao_str array)
         int token;
         while ((token = ao_jr_next(&r)) > AO_JSON_END && !(token == AO_JSON_ARRAY_END && r.depth == 0)) {
             struct ao_str tag;
-            if (token == AO_JSON_STRING && r.depth == 1 && plain_key(&r, &scratch, &tag) &&
-                ao_bt_keys_add(&seen, tag))
+            if (token == AO_JSON_STRING && r.depth == 1 && ao_json_plain(&r, &scratch, &tag) &&
+                ao_keys_add(&seen, tag))
                 ao_jw_str(w, tag);
         }
     }
     ao_jw_array_end(w);
     ao_buf_release(&scratch);
-}
-
-struct ao_str ao_bt_member(struct ao_str object, struct ao_str key)
-{
-    struct ao_jr r;
-    if (!enter_object(&r, object))
-        return AO_STR_NONE;
-    while (ao_jr_next(&r) == AO_JSON_KEY) {
-        bool found = ao_str_eq(r.text, key);
-        struct ao_str raw;
-        if (ao_jr_skip_value(&r, &raw))
-            break;
-        if (found)
-            return raw;
-    }
-    return AO_STR_NONE;
 }

@@ -22,6 +22,7 @@
 #define AO_REDACT_WORDS_MAX 32u             /* of the user's own, to be masked */
 #define AO_NAME_MAX 1024u                   /* span and event names, ids of other systems */
 #define AO_TEXT_MAX (64u * 1024)            /* error messages, stacks */
+#define AO_KEYS_MAX 1024u                   /* attributes or metadata of one span that go to a backend */
 
 /* Context carriers: W3C Trace Context Level 2, W3C Baggage */
 #define AO_TRACESTATE_MEMBERS_MAX 32u

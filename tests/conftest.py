@@ -11,6 +11,7 @@ import pytest
 from claude_cli import ClaudeRun, find_claude_cli, run_claude
 from servers.braintrust import Braintrust
 from servers.messages_api import MessagesApi
+from servers.otlp import Otlp
 
 
 @pytest.fixture
@@ -39,6 +40,21 @@ def braintrust() -> Iterator[Callable[..., Braintrust]]:
 
         yield start
     assert [failure for server in started for failure in server.failures] == []
+
+
+@pytest.fixture
+def otlp() -> Iterator[Callable[..., Otlp]]:
+    """`otlp(path=…, headers={…}, faults=[…], …)` starts an OTLP endpoint; no client may break a rule."""
+    started: list[Otlp] = []
+    with contextlib.ExitStack() as stack:
+
+        def start(**options: Any) -> Otlp:
+            started.append(stack.enter_context(Otlp(**options)))
+            return started[-1]
+
+        yield start
+    assert [failure for server in started for failure in server.failures] == []
+    assert [sentence for server in started for sentence in server.violations] == []
 
 
 @pytest.fixture(scope="session")

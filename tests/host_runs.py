@@ -19,7 +19,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 HOST = Path(os.environ.get("AGENTOBS_HOST", ROOT / "build" / "agentobs-host"))
 # What the environment of the test run must not lend to the program.
-OURS = re.compile(r"AGENTOBS|TRACEPARENT|TRACESTATE|BAGGAGE|BRAINTRUST|OTEL_|E2B_|ANTHROPIC|CLAUDE|XDG_|NO_COLOR|LD_PRELOAD")
+OURS = re.compile(
+    r"AGENTOBS|TRACEPARENT|TRACESTATE|BAGGAGE|BRAINTRUST|OTEL_|LANGFUSE|PHOENIX|LOGFIRE|HONEYCOMB|SIGNOZ|DD_|SENTRY|GRAFANA"
+    r"|E2B_|ANTHROPIC|CLAUDE|XDG_|NO_COLOR|LD_PRELOAD"
+)
 WRITER = "00000000000000aa"
 DEADLINE = 60
 

@@ -23,6 +23,19 @@ def test_the_record_format_is_generated() -> None:
     assert (ROOT / "docs" / "record-format.md").read_text() == host("schema", "--markdown")
 
 
+def test_the_tables_of_the_backends_are_generated() -> None:
+    """Brought up to date by what `agentobs-host schema --backends` prints between the two markers."""
+    text = (ROOT / "docs" / "backends.md").read_text()
+    tables = text.split("<!-- begin: tables -->\n")[1].split("<!-- end: tables -->")[0]
+    assert tables == host("schema", "--backends")
+
+
+def test_the_help_names_every_sink() -> None:
+    sinks = re.findall(r"^\| `([a-z]+)` \|", host("schema", "--backends"), re.M)
+    help_text = " ".join(host("upload", "--help").split())
+    assert f"Sinks: braintrust, {', '.join(sinks)};" in help_text
+
+
 def test_both_halves_print_one_schema() -> None:
     agentobs = pytest.importorskip("agentobs")
     theirs = agentobs.schema()

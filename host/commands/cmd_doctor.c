@@ -98,6 +98,38 @@ static void tell_set(struct doctor *d, const char *name, bool set, const char *m
     tell(d, set ? FOUND_GOOD : FOUND_NEUTRAL, "key", text);
 }
 
+/* One line each. A backend that must be named is told of only when its key is there. */
+static void check_sink(struct doctor *d, const struct sink_kind *kind, const struct config *config)
+{
+    char text[TEXT_MAX];
+    char *error = NULL;
+    struct sink *sink = NULL;
+    bool set = kind->configured(kind, config), on = sink_kind_on(kind, config);
+    if (!on && set)
+        snprintf(text, sizeof(text), "%s has its keys and is not used: AGENTOBS_SINKS does not name it", kind->name);
+    else if (!on)
+        snprintf(text, sizeof(text), "%s is not set (%s)", kind->variable, kind->name);
+    else if (kind->make(kind, config, &sink, &error))
+        snprintf(text, sizeof(text), "%.900s", error ? error : ao_err_text(AO_ERR_NOMEM));
+    else
+        snprintf(text, sizeof(text), "%s is set (%s)", kind->variable, kind->name);
+    if (on || set || !kind->named)
+        tell(d, on && !sink ? FOUND_BAD : on ? FOUND_GOOD : FOUND_NEUTRAL, "key", text);
+    if (sink)
+        sink->ops->free(sink);
+    ao_free(error);
+}
+
+static void check_sinks(struct doctor *d, const struct config *config)
+{
+    char *error = NULL;
+    if (sinks_check(config, &error))
+        tell(d, FOUND_BAD, "settings", error ? error : ao_err_text(AO_ERR_NOMEM));
+    for (size_t i = 0; i < sink_kind_count; i++)
+        check_sink(d, sink_kinds[i], config);
+    ao_free(error);
+}
+
 static void check_settings(struct doctor *d)
 {
     static const struct {
@@ -112,8 +144,8 @@ static void check_settings(struct doctor *d)
         tell(d, FOUND_BAD, "settings", error ? error : ao_err_text(AO_ERR_NOMEM));
     else
         tell(d, FOUND_GOOD, "settings", "the environment, .env and .env.braintrust are well-formed");
-    for (size_t i = 0; config && i < sink_kind_count; i++)
-        tell_set(d, sink_kinds[i].variable, sink_kinds[i].configured(config), sink_kinds[i].name);
+    if (config)
+        check_sinks(d, config);
     if (config)
         tell_set(d, "E2B_API_KEY", config_is_set(config, "E2B_API_KEY"), "E2B: what sandboxes cost, and their end at a limit");
     for (size_t i = 0; i < AO_ARRAY_LEN(keys); i++) {

@@ -94,7 +94,7 @@ static int print_status(struct status *status, const struct store_stats *stats)
     ao_buf_release(&path);
     int err = store_each_cursor(status->store, take_sink, status);
     if (!err && !status->err && status->sinks == 0)
-        puts("  none yet: a run with a key in its environment (e.g. BRAINTRUST_API_KEY) adds one");
+        puts("  none yet: a run with a key in its environment (e.g. BRAINTRUST_API_KEY, LANGFUSE_SECRET_KEY) adds one");
     if (stats->quarantined)
         printf("refused for good and kept: %llu (agentobs-host upload --retry-rejected)\n",
                (unsigned long long)stats->quarantined);

@@ -48,8 +48,11 @@ const struct options_page upload_page = {
     .specs = upload_specs,
     .count = AO_ARRAY_LEN(upload_specs),
     .max_arguments = 0,
-    .notes = "Sending twice is harmless: backends know spans by id.\n"
-             "Exit code 1: something is still pending or was refused. Sinks: braintrust.",
+    .notes = "Braintrust knows rows by id: sending twice is harmless. OTLP has no updates: a\n"
+             "span goes out once, when it has ended; --all sends it again, and some backends\n"
+             "show it twice. Exit code 1: something is still pending or was refused.\n"
+             "Sinks: braintrust, otlp, langfuse, phoenix, logfire, honeycomb, signoz, datadog,\n"
+             "sentry, grafana; agentobs-host schema --backends tells of each.",
 };
 
 struct upload_run {
@@ -204,11 +207,11 @@ static int add_sink(struct upload_run *run, const struct sink_kind *kind, char *
     const struct upload_backfill backfill = {options->all || options->since, options->since};
     struct sink *sink;
     uint64_t count = 0;
-    int err = kind->make(run->config, &sink, ret_error);
+    int err = kind->make(kind, run->config, &sink, ret_error);
     if (err)
         return err;
     hint_backfill(run, kind);
-    err = uploader_add(run->uploader, sink, kind->timeout_ms(run->config), &backfill);
+    err = uploader_add(run->uploader, sink, kind->timeout_ms(kind, run->config), &backfill);
     if (!err && options->retry_rejected)
         err = store_requeue(run->store, kind->name, &count);
     if (err && err != AO_ERR_NOMEM)
@@ -218,30 +221,33 @@ static int add_sink(struct upload_run *run, const struct sink_kind *kind, char *
     return err;
 }
 
+static int check_name(const char *name, char **ret_error)
+{
+    if (sink_kind_find(name))
+        return AO_OK;
+    char *names = sinks_names();
+    *ret_error = text_format("--sink %s: there is no such sink; there are: %s", name, names ? names : "");
+    ao_free(names);
+    return AO_ERR_USAGE;
+}
+
 static int add_sinks(struct upload_run *run, char **ret_error)
 {
     const char *only = run->options->sink;
     size_t added = 0;
-    if (only && !sink_kind_find(only)) {
-        *ret_error = text_format("--sink %s: there is no such sink; there is: braintrust", only);
-        return AO_ERR_USAGE;
-    }
-    for (size_t i = 0; i < sink_kind_count; i++) {
-        const struct sink_kind *kind = &sink_kinds[i];
-        if (only && strcmp(only, kind->name) != 0)
+    int err = only ? check_name(only, ret_error) : sinks_check(run->config, ret_error);
+    for (size_t i = 0; i < sink_kind_count && !err; i++) {
+        const struct sink_kind *kind = sink_kinds[i];
+        if (only ? strcmp(only, kind->name) != 0 || !kind->configured(kind, run->config)
+                 : !sink_kind_on(kind, run->config))
             continue;
-        if (!kind->configured(run->config)) {
-            if (only || !run->options->quiet)
-                console_say("%s is off: set %s", kind->name, kind->variable);
-            continue;
-        }
-        int err = add_sink(run, kind, ret_error);
-        if (err)
-            return err;
+        err = add_sink(run, kind, ret_error);
         added++;
     }
-    if (added)
-        return AO_OK;
+    if (err || added)
+        return err;
+    const struct sink_kind *example = only ? sink_kind_find(only) : sink_kinds[0];
+    console_say("%s is off: set %s", example->name, example->variable);
     *ret_error = text_format("there is no backend to send to");
     return AO_ERR_USAGE;
 }

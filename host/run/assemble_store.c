@@ -175,11 +175,12 @@ static size_t waiting_bytes(const struct assembly *a)
 static int put_all(struct assembly *a, struct store *store)
 {
     int err = AO_OK;
+    /* Before their spans: an event that comes after the end of its span would go to some sinks by itself. */
+    for (size_t i = 0; i < a->event_count && !err; i++)
+        err = store_put_event(store, &a->events[i]);
     for (size_t i = 0; i < a->entry_count && !err; i++)
         if (a->entries[i].dirty)
             err = store_put_span(store, &a->entries[i].span);
-    for (size_t i = 0; i < a->event_count && !err; i++)
-        err = store_put_event(store, &a->events[i]);
     if (!err && a->costs_changed)
         err = assembly_put_costs(a, store);
     return err;

@@ -85,7 +85,7 @@ static bool is_withheld(const char *entry)
 static bool is_key(const char *entry)
 {
     for (size_t i = 0; i < config_row_count; i++)
-        if (config_rows[i].type == CONFIG_SECRET && names_variable(entry, config_rows[i].name))
+        if (config_row_is_secret(&config_rows[i]) && names_variable(entry, config_rows[i].name))
             return true;
     return false;
 }
@@ -94,7 +94,7 @@ const char *child_env_withheld_key(size_t *at)
 {
     while (*at < config_row_count) {
         const struct config_row *row = &config_rows[(*at)++];
-        const char *value = row->type == CONFIG_SECRET ? getenv(row->name) : NULL;
+        const char *value = config_row_is_secret(row) ? getenv(row->name) : NULL;
         if (value && value[0])
             return row->name;
     }

@@ -33,28 +33,34 @@ static void say_news(void *user, const char *sink, enum upload_news news, const 
     ao_free(line);
 }
 
-static int add_sinks(struct recording *r, char **ret_error)
+static int add_sink(struct recording *r, const struct sink_kind *kind, char **ret_error)
 {
     struct uploads *u = r->uploads;
-    for (size_t i = 0; i < sink_kind_count; i++) {
-        const struct sink_kind *kind = &sink_kinds[i];
-        struct sink *sink;
-        if (!kind->configured(r->config)) {
-            if (!r->settings->options.quiet)
-                console_say("%s is off (%s is not set)", kind->name, kind->variable);
+    struct sink *sink;
+    int err = kind->make(kind, r->config, &sink, ret_error);
+    if (err)
+        return err == AO_ERR_NOMEM ? err : AO_ERR_USAGE;
+    err = uploader_add(u->uploader, sink, kind->timeout_ms(kind, r->config), NULL);
+    /* The store's trouble is told where it is met; what is stored can be sent later. */
+    if (err && err != AO_ERR_NOMEM)
+        console_say("%s: nothing is sent now (%s); later: agentobs-host upload", kind->name, store_error(u->store));
+    return err == AO_ERR_NOMEM ? err : AO_OK;
+}
+
+static int add_sinks(struct recording *r, char **ret_error)
+{
+    size_t on = 0;
+    int err = sinks_check(r->config, ret_error);
+    for (size_t i = 0; i < sink_kind_count && !err; i++) {
+        if (!sink_kind_on(sink_kinds[i], r->config))
             continue;
-        }
-        int err = kind->make(r->config, &sink, ret_error);
-        if (err)
-            return err == AO_ERR_NOMEM ? err : AO_ERR_USAGE;
-        err = uploader_add(u->uploader, sink, kind->timeout_ms(r->config), NULL);
-        /* The store's trouble is told where it is met; what is stored can be sent later. */
-        if (err == AO_ERR_NOMEM)
-            return err;
-        if (err)
-            console_say("%s: nothing is sent now (%s); later: agentobs-host upload", kind->name, store_error(u->store));
+        on++;
+        err = add_sink(r, sink_kinds[i], ret_error);
     }
-    return AO_OK;
+    /* Of many backends one is named as an example; who asked for none knows. */
+    if (!err && on == 0 && !r->settings->options.quiet && !config_is_set(r->config, "AGENTOBS_SINKS"))
+        console_say("%s is off (%s is not set)", sink_kinds[0]->name, sink_kinds[0]->variable);
+    return err;
 }
 
 /* The signals are blocked since the run or the reading began: who sends one now does not want to wait. */

@@ -34,6 +34,52 @@ const struct config_row config_rows[] = {
     {"E2B_API_KEY", CONFIG_SECRET, NULL, 0, 0, "API key; without it E2B is not asked what a sandbox cost"},
     {"E2B_DOMAIN", CONFIG_TEXT, "e2b.app", 0, 0, "E2B's API is https://api. and this"},
     {"E2B_API_URL", CONFIG_URL, NULL, 0, 0, "E2B's API, when it is elsewhere"},
+    {"AGENTOBS_SINKS", CONFIG_TEXT, NULL, 0, 0,
+     "the backends to send to, separated by commas; unset: those with keys, without the ones that must be named"},
+    {"OTEL_EXPORTER_OTLP_ENDPOINT", CONFIG_TEXT, NULL, 0, 0, "OTLP: base URL; /v1/traces is added"},
+    {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", CONFIG_TEXT, NULL, 0, 0, "OTLP: whole URL, used as it is"},
+    {"OTEL_EXPORTER_OTLP_HEADERS", CONFIG_HEADERS, NULL, 0, 0, "OTLP: key=value,key=value, values percent-encoded"},
+    {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", CONFIG_HEADERS, NULL, 0, 0, "the same, instead of it"},
+    {"OTEL_EXPORTER_OTLP_PROTOCOL", CONFIG_TEXT, NULL, 0, 0, "OTLP: http/protobuf (the default) or http/json"},
+    {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", CONFIG_TEXT, NULL, 0, 0, "the same, instead of it"},
+    {"OTEL_EXPORTER_OTLP_COMPRESSION", CONFIG_TEXT, NULL, 0, 0, "OTLP: gzip or none"},
+    {"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", CONFIG_TEXT, NULL, 0, 0, "the same, instead of it"},
+    {"OTEL_EXPORTER_OTLP_TIMEOUT", CONFIG_TEXT, NULL, 0, 0, "OTLP: milliseconds that one request may take (10000)"},
+    {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", CONFIG_TEXT, NULL, 0, 0, "the same, instead of it"},
+    {"OTEL_EXPORTER_OTLP_CERTIFICATE", CONFIG_TEXT, NULL, 0, 0, "OTLP: PEM file of the authorities to trust"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", CONFIG_TEXT, NULL, 0, 0, "the same, instead of it"},
+    {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", CONFIG_TEXT, NULL, 0, 0, "OTLP: PEM file of our certificate"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", CONFIG_TEXT, NULL, 0, 0, "the same, instead of it"},
+    {"OTEL_EXPORTER_OTLP_CLIENT_KEY", CONFIG_TEXT, NULL, 0, 0, "OTLP: PEM file of our private key"},
+    {"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", CONFIG_TEXT, NULL, 0, 0, "the same, instead of it"},
+    {"OTEL_TRACES_EXPORTER", CONFIG_TEXT, NULL, 0, 0, "none: nothing goes to OTEL_EXPORTER_OTLP_ENDPOINT"},
+    {"OTEL_SDK_DISABLED", CONFIG_TEXT, NULL, 0, 0, "true: the same"},
+    {"OTEL_SERVICE_NAME", CONFIG_TEXT, NULL, 0, 0, "service.name of the resource (agentobs)"},
+    {"OTEL_RESOURCE_ATTRIBUTES", CONFIG_TEXT, NULL, 0, SECRET_MAX, "further resource attributes: key=value,key=value"},
+    {"LANGFUSE_PUBLIC_KEY", CONFIG_SECRET, NULL, 0, 0, "Langfuse: public key, pk-lf-..."},
+    {"LANGFUSE_SECRET_KEY", CONFIG_SECRET, NULL, 0, 0, "Langfuse: secret key, sk-lf-..."},
+    {"LANGFUSE_BASE_URL", CONFIG_URL, NULL, 0, 0, "Langfuse: where it is (https://cloud.langfuse.com)"},
+    {"LANGFUSE_HOST", CONFIG_URL, NULL, 0, 0, "the same, as older SDKs call it"},
+    {"LANGFUSE_TRACING_ENVIRONMENT", CONFIG_TEXT, NULL, 0, 0, "Langfuse: environment of the traces"},
+    {"LANGFUSE_RELEASE", CONFIG_TEXT, NULL, 0, 0, "Langfuse: release of the traces"},
+    {"PHOENIX_COLLECTOR_ENDPOINT", CONFIG_URL, NULL, 0, 0, "Phoenix: where it is, e.g. http://localhost:6006"},
+    {"PHOENIX_API_KEY", CONFIG_SECRET, NULL, 0, 0, "Phoenix: API key, where it asks for one"},
+    {"PHOENIX_PROJECT_NAME", CONFIG_TEXT, NULL, 0, 0, "Phoenix: project"},
+    {"PHOENIX_CLIENT_HEADERS", CONFIG_HEADERS, NULL, 0, 0, "Phoenix: further headers, key=value,key=value"},
+    {"LOGFIRE_TOKEN", CONFIG_SECRET, NULL, 0, 0, "Logfire: write token"},
+    {"LOGFIRE_BASE_URL", CONFIG_URL, NULL, 0, 0, "Logfire: where it is (https://logfire-us.pydantic.dev)"},
+    {"HONEYCOMB_API_KEY", CONFIG_SECRET, NULL, 0, 0, "Honeycomb: API key"},
+    {"HONEYCOMB_API_ENDPOINT", CONFIG_URL, NULL, 0, 0, "Honeycomb: where it is (https://api.honeycomb.io)"},
+    {"HONEYCOMB_DATASET", CONFIG_TEXT, NULL, 0, 0, "Honeycomb Classic: dataset"},
+    {"SIGNOZ_INGESTION_KEY", CONFIG_SECRET, NULL, 0, 0, "SigNoz Cloud: ingestion key"},
+    {"SIGNOZ_INGESTION_ENDPOINT", CONFIG_URL, NULL, 0, 0, "SigNoz Cloud: e.g. https://ingest.eu.signoz.cloud:443"},
+    {"DD_API_KEY", CONFIG_SECRET, NULL, 0, 0, "Datadog: API key"},
+    {"DD_SITE", CONFIG_TEXT, NULL, 0, 0, "Datadog: site (datadoghq.com)"},
+    {"SENTRY_DSN", CONFIG_SECRET, NULL, 0, 0, "Sentry: DSN of the project"},
+    {"GRAFANA_CLOUD_API_KEY", CONFIG_SECRET, NULL, 0, 0, "Grafana Cloud: token"},
+    {"GRAFANA_CLOUD_INSTANCE_ID", CONFIG_TEXT, NULL, 0, 0, "Grafana Cloud: instance id of the stack"},
+    {"GRAFANA_CLOUD_OTLP_ENDPOINT", CONFIG_URL, NULL, 0, 0,
+     "Grafana Cloud: e.g. https://otlp-gateway-prod-eu-west-2.grafana.net/otlp"},
 };
 const size_t config_row_count = AO_ARRAY_LEN(config_rows);
 
@@ -47,9 +93,19 @@ struct config {
     struct setting settings[AO_ARRAY_LEN(config_rows)];
 };
 
+bool config_row_is_secret(const struct config_row *row)
+{
+    return row->type == CONFIG_SECRET || row->type == CONFIG_HEADERS;
+}
+
 static bool is_ours(const char *key)
 {
-    return strncmp(key, "BRAINTRUST_", 11) == 0 || strncmp(key, "E2B_", 4) == 0 || strncmp(key, "AGENTOBS_", 9) == 0;
+    if (strncmp(key, "BRAINTRUST_", 11) == 0 || strncmp(key, "E2B_", 4) == 0 || strncmp(key, "AGENTOBS_", 9) == 0)
+        return true;
+    for (size_t i = 0; i < config_row_count; i++)
+        if (strcmp(config_rows[i].name, key) == 0)
+            return true;
+    return false;
 }
 
 /* ---- checks: each puts `text` (owned, changed in place) into normal form and returns what is wrong, or NULL ---- */
@@ -133,9 +189,11 @@ static const char *check(const struct config_row *row, struct setting *setting)
 {
     switch (row->type) {
     case CONFIG_TEXT:
-        return check_chars(setting->text, false, TEXT_MAX);
+        return check_chars(setting->text, false, row->max ? (size_t)row->max : TEXT_MAX);
     case CONFIG_SECRET:
         return check_chars(setting->text, true, SECRET_MAX);
+    case CONFIG_HEADERS:
+        return check_chars(setting->text, false, SECRET_MAX);
     case CONFIG_URL:
         return check_url(setting->text);
     case CONFIG_UUID:

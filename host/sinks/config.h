@@ -13,8 +13,9 @@
 #include "core/err.h"
 
 enum config_type {
-    CONFIG_TEXT,    /* no control characters */
+    CONFIG_TEXT,    /* no control characters; at most `max` bytes, 0: 1024 */
     CONFIG_SECRET,  /* visible ASCII; never shown */
+    CONFIG_HEADERS, /* printable text, at most 8 KiB; holds keys: never shown */
     CONFIG_URL,     /* http:// or https://; trailing slashes are taken off */
     CONFIG_UUID,    /* lowercase or uppercase hex with dashes; kept in lowercase */
     CONFIG_COUNT,   /* decimal integer within min..max */
@@ -25,12 +26,14 @@ struct config_row {
     const char *name;
     enum config_type type;
     const char *fallback; /* as one would write it; NULL: unset */
-    uint64_t min, max;    /* of CONFIG_COUNT and CONFIG_SECONDS */
+    uint64_t min, max;    /* of CONFIG_COUNT and CONFIG_SECONDS; of CONFIG_TEXT see there */
     const char *help;
 };
 
 extern const struct config_row config_rows[];
 extern const size_t config_row_count;
+/* True for a row whose value may be a key: it is not shown, and not handed to agents. */
+bool config_row_is_secret(const struct config_row *row);
 
 struct config; /* private */
 

@@ -112,12 +112,22 @@ static int set_protocols(CURL *easy)
 #endif
 }
 
+/* Whom to trust and who we are: as the request says, else SSL_CERT_FILE, else the system. */
+static int set_certificates(CURL *easy, const struct http_request *request)
+{
+    const char *ca_file = request->ca_file ? request->ca_file : getenv("SSL_CERT_FILE");
+    if ((ca_file && *ca_file && curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file)) ||
+        (request->client_certificate && curl_easy_setopt(easy, CURLOPT_SSLCERT, request->client_certificate)) ||
+        (request->client_key && curl_easy_setopt(easy, CURLOPT_SSLKEY, request->client_key)))
+        return AO_ERR_NOMEM;
+    return AO_OK;
+}
+
 static int set_options(struct transfer *transfer, const struct http_request *request, uint64_t timeout_ms)
 {
     CURL *easy = transfer->easy;
     long limit = timeout_ms > INT32_MAX ? INT32_MAX : (long)timeout_ms;
     long connect = limit < (long)HTTP_CONNECT_TIMEOUT_MS ? limit : (long)HTTP_CONNECT_TIMEOUT_MS;
-    const char *ca_file = getenv("SSL_CERT_FILE");
     if (curl_easy_setopt(easy, CURLOPT_URL, request->url.data) ||
         curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) ||
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "agentobs-host/" AO_VERSION) ||
@@ -130,9 +140,9 @@ static int set_options(struct transfer *transfer, const struct http_request *req
         curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) ||
         curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer))
         return AO_ERR_NOMEM;
-    if (ca_file && *ca_file && curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file))
-        return AO_ERR_NOMEM;
     int err = set_protocols(easy);
+    if (!err)
+        err = set_certificates(easy, request);
     if (!err)
         err = set_method(easy, request);
     return err ? err : set_headers(transfer, request);

@@ -7,7 +7,7 @@
  * only http and https are spoken; replies are capped at HTTP_REPLY_MAX; `Expect`
  * is never sent. Proxies come from the environment as libcurl knows them
  * (https_proxy, http_proxy, all_proxy, no_proxy), a private certificate
- * authority from SSL_CERT_FILE.
+ * authority from the request or SSL_CERT_FILE.
  *
  * Nothing blocks but http_wait, and that no longer than it is told. SIGPIPE is
  * libcurl's to keep away: it is ignored inside these calls and nowhere else.

@@ -5,7 +5,7 @@
 
 void http_request_init(struct http_request *request)
 {
-    request->method = NULL;
+    request->method = request->ca_file = request->client_certificate = request->client_key = NULL;
     ao_buf_init(&request->url, URL_MAX);
     ao_buf_init(&request->headers, HEADERS_MAX);
     ao_buf_init(&request->body, HTTP_BODY_MAX);
@@ -13,7 +13,7 @@ void http_request_init(struct http_request *request)
 
 void http_request_clear(struct http_request *request)
 {
-    request->method = NULL;
+    request->method = request->ca_file = request->client_certificate = request->client_key = NULL;
     ao_buf_clear(&request->url);
     ao_buf_clear(&request->headers);
     ao_buf_clear(&request->body);
@@ -21,7 +21,7 @@ void http_request_clear(struct http_request *request)
 
 void http_request_release(struct http_request *request)
 {
-    request->method = NULL;
+    request->method = request->ca_file = request->client_certificate = request->client_key = NULL;
     ao_buf_release(&request->url);
     ao_buf_release(&request->headers);
     ao_buf_release(&request->body);

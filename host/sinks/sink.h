@@ -16,6 +16,7 @@
 /* One HTTP request. The strings are owned by the sink or the buffers and live until the reply is judged. */
 struct http_request {
     const char *method; /* "GET", "POST", "PUT", "DELETE" */
+    const char *ca_file, *client_certificate, *client_key; /* PEM files; NULL: the system's authorities, none */
     struct ao_buf url;     /* NUL-terminated */
     struct ao_buf headers; /* "Name: value" lines, each followed by NUL; never logged */
     struct ao_buf body;
@@ -64,7 +65,9 @@ struct sink_ops {
 struct sink {
     const struct sink_ops *ops;
     const char *name;     /* cursor name */
-    char *problem;        /* sentence for people when the verdict was STOP or REJECT (owned) */
+    char *problem;        /* sentence for people when the verdict was STOP or REJECT, or DONE with a remark (owned) */
+    bool once;            /* takes a span once, when it has ended: changes come from store_read_ended */
+    uint64_t refused;     /* with DONE: spans of the request that the backend says it did not take */
 };
 
 #endif

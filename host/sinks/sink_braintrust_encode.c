@@ -1,5 +1,6 @@
 #include "core/mem.h"
 #include "host/sinks/sink_braintrust_private.h"
+#include "host/sinks/sink_span.h"
 
 #define BODY_HEAD "{\"rows\":["
 #define BODY_TAIL "],\"api_version\":2}"
@@ -7,53 +8,7 @@
 
 /* ---- the host's span as the encoder's ---- */
 
-static bool mentions(const char *model, const char *word)
-{
-    return model && strstr(model, word);
-}
-
-/* Whose model a span's is, unless the program itself says so. */
-static struct ao_str provider_of(const struct span *span)
-{
-    bool llm = span->type && strcmp(span->type, "llm") == 0;
-    bool claude = span->origin == SPAN_FROM_STREAM || mentions(span->model, "claude") ||
-                  mentions(span->model, "anthropic") || !span->model;
-    return llm && claude ? AO_STR("anthropic") : AO_STR_NONE;
-}
-
-static struct ao_str origin_of(const struct span *span)
-{
-    switch (span->origin) {
-    case SPAN_FROM_STREAM:
-        return AO_STR("claude-code");
-    case SPAN_FROM_HOST:
-        return AO_STR("agentobs-host");
-    case SPAN_FROM_RECORD:
-        break;
-    }
-    return AO_STR("agentobs");
-}
-
-_Static_assert((int)AO_BT_INPUT == (int)SPAN_USAGE_INPUT && (int)AO_BT_OUTPUT == (int)SPAN_USAGE_OUTPUT &&
-                   (int)AO_BT_CACHE_READ == (int)SPAN_USAGE_CACHE_READ &&
-                   (int)AO_BT_CACHE_WRITE == (int)SPAN_USAGE_CACHE_WRITE &&
-                   (int)AO_BT_CACHE_SPLIT == (int)SPAN_USAGE_CACHE_SPLIT &&
-                   (int)AO_BT_THINKING == (int)SPAN_USAGE_THINKING && AO_BT_COST_UNKNOWN == AO_COST_UNKNOWN,
-               "the encoder's names are the host's");
-
-static struct ao_bt_usage usage_of(const struct span_usage *usage)
-{
-    return (struct ao_bt_usage){
-        .input = usage->input,
-        .output = usage->output,
-        .cache_read = usage->cache_read,
-        .cache_write = usage->cache_write,
-        .cache_write_5m = usage->cache_write_5m,
-        .cache_write_1h = usage->cache_write_1h,
-        .thinking = usage->thinking,
-        .known = usage->known,
-    };
-}
+_Static_assert(AO_BT_COST_UNKNOWN == AO_COST_UNKNOWN, "the encoder's names are the host's");
 
 static struct ao_bt_span from_span(const struct span *span)
 {
@@ -79,13 +34,13 @@ static struct ao_bt_span from_span(const struct span *span)
         .tags = ao_str_from(span->tags),
         .tool_call_id = ao_str_from(span->tool_call_id),
         .model = ao_str_from(span->model),
-        .provider = provider_of(span),
+        .provider = sink_span_provider(span),
         .message_id = ao_str_from(span->message_id),
         .request_id = ao_str_from(span->request_id),
         .session_id = ao_str_from(span->session_id),
         .user_id = ao_str_from(span->user_id),
-        .instrumentation = origin_of(span),
-        .usage = usage_of(&span->usage),
+        .instrumentation = sink_span_origin(span),
+        .usage = sink_span_usage(&span->usage),
         .cost_pusd = span->cost_pusd,
         .cost_basis = ao_str_from(span->cost_basis),
     };

@@ -93,6 +93,14 @@ static bool wait_for_other(struct lane *lane)
 
 /* ---- REST: find something to do ---- */
 
+static int read_window(struct lane *lane)
+{
+    struct store *store = lane->uploader->config.store;
+    if (lane->sink->once)
+        return store_read_ended(store, lane->sink->name, lane->position, UPLOAD_WINDOW, UPLOAD_WINDOW_BYTES, &lane->batch);
+    return store_read_changes(store, lane->position, UPLOAD_WINDOW, UPLOAD_WINDOW_BYTES, &lane->batch);
+}
+
 static bool rest(struct lane *lane)
 {
     struct uploader *up = lane->uploader;
@@ -101,7 +109,7 @@ static bool rest(struct lane *lane)
     if (!leased(lane) && refresh_cursor(lane))
         return wait_for_store(lane);
     lane_drop_window(lane);
-    if (store_read_changes(up->config.store, lane->position, UPLOAD_WINDOW, UPLOAD_WINDOW_BYTES, &lane->batch))
+    if (read_window(lane))
         return wait_for_store(lane);
     if (lane->batch.count == 0 && lane->batch.last <= lane->position) {
         http_request_release(&lane->request);
@@ -221,28 +229,28 @@ static bool ready(struct lane *lane)
 
 /* ---- SETTLE: tell the store ---- */
 
-static void count_rejected(struct lane *lane, const struct change *change)
+static void count_rejected(struct lane *lane, const struct change *change, uint64_t count)
 {
     const struct ao_trace_id *trace_id = change->span ? &change->span->trace_id
                                          : change->event ? &change->event->trace_id : NULL;
-    lane->rejected++;
+    lane->rejected += count;
     if (!trace_id)
         return;
     for (size_t i = 0; i < lane->rejected_trace_count; i++) {
         if (ao_trace_id_eq(&lane->rejected_traces[i].trace_id, trace_id)) {
-            lane->rejected_traces[i].count++;
+            lane->rejected_traces[i].count += count;
             return;
         }
     }
     if (lane->rejected_trace_count == UPLOAD_REJECTED_TRACES_MAX)
         return;
-    size_t count = lane->rejected_trace_count + 1;
-    struct rejected_trace *grown = ao_realloc(lane->rejected_traces, count * sizeof(*grown));
+    size_t traces = lane->rejected_trace_count + 1;
+    struct rejected_trace *grown = ao_realloc(lane->rejected_traces, traces * sizeof(*grown));
     if (!grown)
         return;
-    grown[count - 1] = (struct rejected_trace){*trace_id, 1};
+    grown[traces - 1] = (struct rejected_trace){*trace_id, count};
     lane->rejected_traces = grown;
-    lane->rejected_trace_count = count;
+    lane->rejected_trace_count = traces;
 }
 
 /* Into quarantine, once: what follows may have to wait for the store. */
@@ -255,9 +263,20 @@ static int quarantine(struct lane *lane)
         return err;
     lane->refused = false;
     lane->rejecting = 1;
-    count_rejected(lane, change);
+    count_rejected(lane, change, 1);
     lane_tell(lane, UPLOAD_REJECTED, NULL);
     return AO_OK;
+}
+
+/* The backend took a request but not all that was in it. Which it refused it does not say: they are only counted. */
+static void note_refused(struct lane *lane)
+{
+    if (!lane->refusing)
+        return;
+    lane->delivering -= lane->refusing;
+    lane->rejecting += lane->refusing;
+    count_rejected(lane, &lane->batch.changes[lane->next], lane->refusing);
+    lane->refusing = 0;
 }
 
 static bool settle(struct lane *lane)
@@ -269,6 +288,7 @@ static bool settle(struct lane *lane)
     int64_t cursor = position > lane->cursor ? position : lane->cursor;
     if (lane->refused && quarantine(lane))
         return wait_for_store(lane);
+    note_refused(lane);
     if (store_advance(store, lane->sink->name, cursor, lane->delivering, lane->rejecting))
         return wait_for_store(lane);
     lane->delivered += lane->delivering;

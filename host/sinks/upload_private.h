@@ -56,6 +56,7 @@ struct lane {
     bool refused;         /* settle: the one change in hand goes into quarantine first */
     uint64_t delivering;  /* settle: what the cursor's counters grow by */
     uint64_t rejecting;
+    uint64_t refusing;    /* of `delivering`: what the backend says it did not take */
     struct http_request request;
     uint64_t ticket;      /* of the request in flight; 0: none */
     unsigned failures;    /* in a row */

@@ -125,6 +125,12 @@ static void delivered(struct lane *lane)
     recover(lane);
     lane->take = lane->take >= UPLOAD_WINDOW ? SIZE_MAX : lane->take * 2;
     lane->delivering = lane->sent;
+    lane->refusing = lane->sink->refused < lane->sent ? lane->sink->refused : lane->sent;
+    lane->sink->refused = 0;
+    if (lane->sink->problem)
+        lane_tell(lane, lane->refusing ? UPLOAD_REJECTED : UPLOAD_REMARK, lane->sink->problem);
+    ao_free(lane->sink->problem);
+    lane->sink->problem = NULL;
     lane->phase = LANE_SETTLE;
 }
 

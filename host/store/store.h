@@ -68,6 +68,10 @@ struct run {
     char *report;       /* the agentobs.report/1 JSON object; NULL while running */
     char *user_id;      /* as the host shows it; NULL unknown */
     char *who[WHO_COUNT];
+    /* In a change of store_read_ended only: of the root span, as far as it is known; and the session's run before. */
+    char *root_tags, *root_attributes; /* JSON */
+    struct ao_trace_id previous_trace; /* zero: none */
+    struct ao_span_id previous_root;
 };
 
 void run_release(struct run *run);
@@ -179,6 +183,8 @@ struct change {
     struct span *span;        /* or NULL */
     struct span_event *event; /* or NULL */
     struct run *run;          /* the run of the trace (shared within the batch); NULL when unknown */
+    struct span_event *events; /* store_read_ended: those of the span, by time; of the root also those of no other */
+    size_t event_count;
 };
 
 struct change_batch {
@@ -194,6 +200,12 @@ struct change_batch {
  */
 int store_read_changes(struct store *store, int64_t position, size_t limit, size_t max_bytes,
                        struct change_batch *ret_batch);
+/*
+ * The same for a sink that takes a span once, when it has ended: of each span the first change with which it had, with
+ * its events. An event is a change of its own when it came after that. Changes in between move batch.last only.
+ */
+int store_read_ended(struct store *store, const char *sink, int64_t position, size_t limit, size_t max_bytes,
+                     struct change_batch *ret_batch);
 void change_batch_release(struct change_batch *batch);
 /* Changes not yet dealt with by this sink: distinct spans and events. */
 int store_pending(struct store *store, const char *sink, uint64_t *ret_count);

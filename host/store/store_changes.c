@@ -1,10 +1,12 @@
 /* What a sink has yet to deal with. */
 #include <stdlib.h>
 
+#include "core/json_object.h"
 #include "core/mem.h"
 #include "host/store/store_private.h"
 
 #define CHANGES_MAX 65536u /* of one batch, whatever the caller asks for */
+#define EVENTS_MAX 65536u  /* of one span */
 
 /* One change of the window, before its span or event is read. */
 struct entry {
@@ -21,6 +23,7 @@ struct window {
     size_t limit;
     size_t bytes, max_bytes;
     int64_t last;
+    bool ended; /* for a sink that takes a span once */
 };
 
 /* The batch's memory: the runs that its changes share, then the changes. */
@@ -66,6 +69,10 @@ static int gather(void *user, sqlite3_stmt *stmt)
     bool is_span = sqlite3_column_type(stmt, 1) != SQLITE_NULL;
     int64_t row = is_span ? sqlite3_column_int64(stmt, 1) : -sqlite3_column_int64(stmt, 2);
     int64_t bytes = sqlite3_column_int64(stmt, 3);
+    if (!sqlite3_column_int(stmt, 4)) {
+        w->last = position;
+        return 0;
+    }
     int err = window_grow(w);
     if (err)
         return err;
@@ -116,7 +123,77 @@ static int load_row(struct store *store, enum store_stmt which, int64_t row, sto
     return store_each_row(store, which, &b, fn, into, "cannot read a change");
 }
 
-static int load_run(struct store *store, struct batch_block *block, const struct ao_trace_id *trace_id,
+/* ---- what only those sinks ask for that take a span once ---- */
+
+static int take_facts(void *user, sqlite3_stmt *stmt)
+{
+    struct run *run = user;
+    struct reader r = {.stmt = stmt};
+    run->root_tags = read_text(&r);
+    run->root_attributes = read_text(&r);
+    return r.err ? r.err : 1;
+}
+
+/* The root of the session's run before, which the root span names by its trace. */
+static int find_previous(struct store *store, struct run *run)
+{
+    struct run before;
+    struct ao_trace_id trace_id;
+    struct ao_str raw = ao_json_member(ao_str_from(run->root_attributes), AO_STR("agentobs.previous_trace_id"));
+    if (raw.len < 2 || ao_trace_id_parse((struct ao_str){raw.ptr + 1, raw.len - 2}, &trace_id))
+        return AO_OK;
+    int err = store_run_of_trace(store, &trace_id, &before);
+    if (err)
+        return err == AO_ERR_NOTFOUND ? AO_OK : err;
+    run->previous_trace = trace_id;
+    run->previous_root = before.root_id;
+    run_release(&before);
+    return AO_OK;
+}
+
+static int load_root_facts(struct store *store, struct run *run)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_ROOT_FACTS, &err)};
+    if (!b.stmt)
+        return err;
+    bind_trace(&b, &run->trace_id);
+    bind_span(&b, &run->root_id);
+    err = store_each_row(store, STMT_ROOT_FACTS, &b, take_facts, run, "cannot read the root of a run");
+    return err ? err : find_previous(store, run);
+}
+
+static int add_event(void *user, sqlite3_stmt *stmt)
+{
+    struct change *change = user;
+    if (change->event_count >= EVENTS_MAX)
+        return 1;
+    struct span_event *events = ao_realloc(change->events, (change->event_count + 1) * sizeof(*events));
+    if (!events)
+        return AO_ERR_NOMEM;
+    change->events = events;
+    int err = store_read_event(stmt, &events[change->event_count]);
+    change->event_count += !err;
+    return err;
+}
+
+static int load_events(struct store *store, struct change *change)
+{
+    const struct span *span = change->span;
+    bool root = change->run && ao_span_id_eq(&change->run->root_id, &span->span_id);
+    enum store_stmt which = root ? STMT_EVENTS_OF_ROOT : STMT_EVENTS_OF_SPAN;
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, which, &err)};
+    if (!b.stmt)
+        return err;
+    bind_trace(&b, &span->trace_id);
+    bind_span(&b, &span->span_id);
+    return store_each_row(store, which, &b, add_event, change, "cannot read the events of a span");
+}
+
+/* ---- both ---- */
+
+static int load_run(struct store *store, struct batch_block *block, const struct ao_trace_id *trace_id, bool facts,
                     struct run **ret_run)
 {
     for (size_t i = block->run_count; i-- > 0;) {
@@ -134,6 +211,12 @@ static int load_run(struct store *store, struct batch_block *block, const struct
         *ret_run = NULL;
         return err == AO_ERR_NOTFOUND ? AO_OK : err;
     }
+    err = facts ? load_root_facts(store, run) : AO_OK;
+    if (err) {
+        run_release(run);
+        ao_free(run);
+        return err;
+    }
     struct run **runs = ao_realloc(block->runs, (block->run_count + 1) * sizeof(*runs));
     if (!runs) {
         run_release(run);
@@ -145,7 +228,8 @@ static int load_run(struct store *store, struct batch_block *block, const struct
     return AO_OK;
 }
 
-static int load_change(struct store *store, struct batch_block *block, const struct entry *entry, struct change *change)
+static int load_change(struct store *store, struct batch_block *block, const struct entry *entry, bool ended,
+                       struct change *change)
 {
     const struct ao_trace_id *trace_id;
     int err;
@@ -166,7 +250,9 @@ static int load_change(struct store *store, struct batch_block *block, const str
     }
     if (!err && ao_trace_id_is_zero(trace_id))
         err = store_refuse(store, AO_ERR_CORRUPT, "the log names a span or an event that is not there");
-    return err ? err : load_run(store, block, trace_id, &change->run);
+    if (!err)
+        err = load_run(store, block, trace_id, ended, &change->run);
+    return err || !ended || !change->span ? err : load_events(store, change);
 }
 
 static int load_window(struct store *store, const struct window *w, struct change_batch *ret_batch)
@@ -179,7 +265,7 @@ static int load_window(struct store *store, const struct window *w, struct chang
         batch.changes = block->changes;
         while (batch.count < w->count) {
             const struct entry *entry = &w->entries[batch.count];
-            int err = load_change(store, block, entry, &batch.changes[batch.count++]);
+            int err = load_change(store, block, entry, w->ended, &batch.changes[batch.count++]);
             if (err) {
                 change_batch_release(&batch);
                 return err;
@@ -190,19 +276,21 @@ static int load_window(struct store *store, const struct window *w, struct chang
     return AO_OK;
 }
 
-int store_read_changes(struct store *store, int64_t position, size_t limit, size_t max_bytes,
-                       struct change_batch *ret_batch)
+static int read_changes(struct store *store, const char *sink, int64_t position, size_t limit, size_t max_bytes,
+                        struct change_batch *ret_batch)
 {
     int err = AO_OK;
     struct window w = {
         .limit = limit < 1 ? 1 : limit > CHANGES_MAX ? CHANGES_MAX : limit,
         .max_bytes = max_bytes,
         .last = position,
+        .ended = sink != NULL,
     };
     struct binder b = {.stmt = store_take(store, STMT_CHANGES, &err)};
     if (!b.stmt)
         return err;
     bind_int(&b, position);
+    bind_text(&b, sink);
     err = store_each_row(store, STMT_CHANGES, &b, gather, &w, "cannot read the log");
     if (!err) {
         if (w.count > 1)
@@ -214,6 +302,18 @@ int store_read_changes(struct store *store, int64_t position, size_t limit, size
     return err;
 }
 
+int store_read_changes(struct store *store, int64_t position, size_t limit, size_t max_bytes,
+                       struct change_batch *ret_batch)
+{
+    return read_changes(store, NULL, position, limit, max_bytes, ret_batch);
+}
+
+int store_read_ended(struct store *store, const char *sink, int64_t position, size_t limit, size_t max_bytes,
+                     struct change_batch *ret_batch)
+{
+    return read_changes(store, sink, position, limit, max_bytes, ret_batch);
+}
+
 void change_batch_release(struct change_batch *batch)
 {
     if (!batch)
@@ -223,6 +323,9 @@ void change_batch_release(struct change_batch *batch)
         ao_free(batch->changes[i].span);
         span_event_release(batch->changes[i].event);
         ao_free(batch->changes[i].event);
+        for (size_t k = 0; k < batch->changes[i].event_count; k++)
+            span_event_release(&batch->changes[i].events[k]);
+        ao_free(batch->changes[i].events);
     }
     if (batch->changes) {
         struct batch_block *block =

@@ -29,10 +29,10 @@ int store_quarantined(struct store *store, const char *sink, uint64_t *ret_count
 int store_requeue(struct store *store, const char *sink, uint64_t *ret_count)
 {
     static const char *const steps[] = {
-        "INSERT INTO log(span) SELECT DISTINCT l.span FROM quarantine q JOIN log l ON l.position = q.position"
-        " WHERE q.sink = ?1 AND l.span IS NOT NULL ORDER BY l.position",
-        "INSERT INTO log(event) SELECT DISTINCT l.event FROM quarantine q JOIN log l ON l.position = q.position"
-        " WHERE q.sink = ?1 AND l.event IS NOT NULL ORDER BY l.position",
+        "INSERT INTO log(span, ended, sink) SELECT l.span, max(l.ended), ?1 FROM quarantine q JOIN log l"
+        " ON l.position = q.position WHERE q.sink = ?1 AND l.span IS NOT NULL GROUP BY l.span ORDER BY min(l.position)",
+        "INSERT INTO log(event, ended, sink) SELECT l.event, max(l.ended), ?1 FROM quarantine q JOIN log l"
+        " ON l.position = q.position WHERE q.sink = ?1 AND l.event IS NOT NULL GROUP BY l.event ORDER BY min(l.position)",
         "DELETE FROM quarantine WHERE sink = ?1",
     };
     uint64_t count = 0;

@@ -9,7 +9,7 @@
 /*
  * Puts what the sink refused (store_quarantine) to the end of the log again and
  * empties its quarantine, in one transaction. Other sinks get these changes once
- * more too, which is harmless: sinks write by id. Errors as in store.h.
+ * more too, which is harmless: they write by id; those that take a span once do not. Errors as in store.h.
  */
 int store_requeue(struct store *store, const char *sink, uint64_t *ret_count);
 /* How much is in the quarantine of this sink. */

@@ -24,6 +24,8 @@ void run_release(struct run *run)
     ao_free(run->user_id);
     for (size_t i = 0; i < WHO_COUNT; i++)
         ao_free(run->who[i]);
+    ao_free(run->root_tags);
+    ao_free(run->root_attributes);
     *run = (struct run){.exit_code = -1, .cost_pusd = AO_COST_UNKNOWN};
 }
 

@@ -161,7 +161,32 @@ static const char migration_5[] =
     "ALTER TABLE costs ADD COLUMN paused_ns INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX costs_by_sandbox ON costs(sandbox_id) WHERE sandbox_id IS NOT NULL;";
 
-const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4, migration_5};
+/*
+ * For sinks that take a span once, when it has ended (store_read_ended): `ended` marks the one change of a span that is
+ * for them. An event goes with its span; one that comes after it is marked itself. `sink`: a change is for this one
+ * only, which refused it before.
+ */
+static const char migration_6[] =
+    "ALTER TABLE log ADD COLUMN ended INTEGER;"
+    "ALTER TABLE log ADD COLUMN sink TEXT;"
+    "UPDATE log SET ended = 1 WHERE position IN (SELECT max(l.position) FROM log l JOIN spans s ON s.id = l.span"
+    " WHERE s.\"end\" <> 0 GROUP BY l.span);"
+    "CREATE INDEX events_by_span ON events(trace_id, span_id, time);"
+    "DROP TRIGGER span_added;"
+    "DROP TRIGGER span_changed;"
+    "DROP TRIGGER event_added;"
+    "CREATE TRIGGER span_added AFTER INSERT ON spans BEGIN"
+    " INSERT INTO log(span, ended) VALUES(new.id, CASE WHEN new.\"end\" <> 0 THEN 1 END); END;"
+    "CREATE TRIGGER span_changed AFTER UPDATE ON spans BEGIN"
+    " INSERT INTO log(span, ended) VALUES(new.id, CASE WHEN new.\"end\" <> 0 AND NOT EXISTS"
+    " (SELECT 1 FROM log WHERE span = new.id AND ended) THEN 1 END); END;"
+    "CREATE TRIGGER event_added AFTER INSERT ON events BEGIN"
+    " INSERT INTO log(event, ended) VALUES(new.id, CASE WHEN EXISTS"
+    " (SELECT 1 FROM spans s JOIN log l ON l.span = s.id WHERE s.trace_id = new.trace_id AND l.ended AND s.span_id ="
+    " ifnull(new.span_id, (SELECT root_id FROM runs WHERE trace_id = new.trace_id ORDER BY id LIMIT 1))) THEN 1 END);"
+    " END;";
+
+const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4, migration_5, migration_6};
 const int store_migration_count = (int)AO_ARRAY_LEN(store_migrations);
 
 int store_ask(struct store *store, const char *sql, int *ret_value)

@@ -42,6 +42,7 @@
 #define RUN_SELECT "SELECT trace_id" RUN_COLUMNS(NAME) " FROM runs"
 #define SPAN_SELECT "SELECT s.trace_id, s.span_id" SPAN_COLUMNS(SPAN_NAME) " FROM spans s"
 #define EVENT_SELECT "SELECT trace_id, span_id, time, name, attributes FROM events"
+#define EVENTS_IN_TIME " AND NOT EXISTS (SELECT 1 FROM log l WHERE l.event = events.id AND l.ended) ORDER BY time, id"
 #define COST_SELECT "SELECT trace_id" COST_COLUMNS(NAME) " FROM costs"
 #define CURSOR_SELECT "SELECT sink, position, delivered, rejected, last_error, last_success FROM cursors"
 
@@ -89,6 +90,11 @@ const char *const store_sql[STMT_COUNT] = {
                        " WHERE trace_id = ?1 AND time = ?3 AND span_id IS ?2 AND name IS ?5 AND attributes IS ?6)",
     [STMT_EVENT_EACH] = EVENT_SELECT " WHERE trace_id = ? ORDER BY time, id",
     [STMT_EVENT_BY_ROW] = EVENT_SELECT " WHERE id = ?",
+    /* Those that go with their span: not those that came too late and go by themselves. A root has the homeless ones, too. */
+    [STMT_EVENTS_OF_SPAN] = EVENT_SELECT " WHERE trace_id = ? AND span_id = ?" EVENTS_IN_TIME,
+    [STMT_EVENTS_OF_ROOT] = EVENT_SELECT " WHERE trace_id = ?1 AND (span_id IS NULL OR span_id = ?2 OR NOT EXISTS (SELECT 1"
+                                         " FROM spans s WHERE s.trace_id = ?1 AND s.span_id = events.span_id))" EVENTS_IN_TIME,
+    [STMT_ROOT_FACTS] = "SELECT tags, attributes FROM spans WHERE trace_id = ? AND span_id = ?",
 
     [STMT_DELETE_COSTS] = "DELETE FROM costs WHERE trace_id = ?",
     [STMT_DELETE_RUN_COSTS] = "DELETE FROM costs WHERE trace_id = ? AND root_id IS ?",
@@ -113,9 +119,11 @@ const char *const store_sql[STMT_COUNT] = {
                      " min(?2, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0)))"
                      " WHERE sink = ?1",
     [STMT_SINK_ERROR] = "UPDATE cursors SET last_error = ?2 WHERE sink = ?1",
-    [STMT_CHANGES] = "SELECT l.position, l.span, l.event, coalesce(s.bytes, e.bytes) FROM log l"
+    /* ?2: a sink that takes a span once, or NULL. The last column says whether the change is for it. */
+    [STMT_CHANGES] = "SELECT l.position, l.span, l.event, coalesce(s.bytes, e.bytes),"
+                     " ?2 IS NULL OR (l.ended IS 1 AND (l.sink IS NULL OR l.sink = ?2)) FROM log l"
                      " LEFT JOIN spans s ON s.id = l.span LEFT JOIN events e ON e.id = l.event"
-                     " WHERE l.position > ? ORDER BY l.position",
+                     " WHERE l.position > ?1 ORDER BY l.position",
     [STMT_PENDING] = "SELECT count(DISTINCT span) + count(event) FROM log WHERE position > ?",
     [STMT_PENDING_TRACE] =
         "SELECT (SELECT count(*) FROM spans s WHERE s.trace_id = ?1 AND EXISTS"

@@ -153,13 +153,13 @@ static void test_usage(void **state)
 {
     (void)state;
     struct ao_bt_span span = base_span();
-    span.usage = (struct ao_bt_usage){
+    span.usage = (struct ao_token_counts){
         .input = 58,
         .output = 42,
         .cache_write = 2042,
         .cache_write_5m = 1042,
         .cache_write_1h = 1000,
-        .known = AO_BT_INPUT | AO_BT_OUTPUT | AO_BT_CACHE_READ | AO_BT_CACHE_WRITE | AO_BT_CACHE_SPLIT,
+        .known = AO_COUNT_INPUT | AO_COUNT_OUTPUT | AO_COUNT_CACHE_READ | AO_COUNT_CACHE_WRITE | AO_COUNT_CACHE_SPLIT,
     };
     expect(&span, "\"prompt_tokens\":2100,\"completion_tokens\":42,\"tokens\":2142,\"prompt_cached_tokens\":0,"
                   "\"prompt_cache_creation_5m_tokens\":1042,\"prompt_cache_creation_1h_tokens\":1000}");
@@ -167,13 +167,13 @@ static void test_usage(void **state)
     expect(&span, "\"prompt_tokens\":3058,\"completion_tokens\":42,\"tokens\":3100,\"prompt_cached_tokens\":0,"
                   "\"prompt_cache_creation_5m_tokens\":1042,\"prompt_cache_creation_1h_tokens\":1000,"
                   "\"prompt_cache_creation_tokens\":3000}");
-    span.usage = (struct ao_bt_usage){.input = 7, .cache_read = 5, .cache_write = 3, .thinking = 2,
-                                      .known = AO_BT_INPUT | AO_BT_CACHE_WRITE | AO_BT_THINKING};
+    span.usage = (struct ao_token_counts){.input = 7, .cache_read = 5, .cache_write = 3, .thinking = 2,
+                                      .known = AO_COUNT_INPUT | AO_COUNT_CACHE_WRITE | AO_COUNT_THINKING};
     expect(&span, "\"prompt_tokens\":10,\"prompt_cache_creation_tokens\":3,\"completion_reasoning_tokens\":2}");
-    span.usage = (struct ao_bt_usage){.output = 9, .known = AO_BT_OUTPUT};
+    span.usage = (struct ao_token_counts){.output = 9, .known = AO_COUNT_OUTPUT};
     expect(&span, "{\"start\":1795209090.693108,\"completion_tokens\":9}");
-    span.usage = (struct ao_bt_usage){.input = UINT64_MAX, .output = 1, .cache_read = 9,
-                                      .known = AO_BT_INPUT | AO_BT_OUTPUT | AO_BT_CACHE_READ};
+    span.usage = (struct ao_token_counts){.input = UINT64_MAX, .output = 1, .cache_read = 9,
+                                      .known = AO_COUNT_INPUT | AO_COUNT_OUTPUT | AO_COUNT_CACHE_READ};
     expect(&span, "\"prompt_tokens\":18446744073709551615,\"completion_tokens\":1,\"tokens\":18446744073709551615");
 }
 

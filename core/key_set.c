@@ -1,0 +1,33 @@
+#include "core/key_set.h"
+
+uint64_t ao_hash(uint64_t hash, struct ao_str bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        hash = (hash ^ (uint8_t)bytes.ptr[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+void ao_keys_init(struct ao_keys *keys)
+{
+    memset(keys, 0, sizeof(*keys));
+}
+
+bool ao_keys_add(struct ao_keys *keys, struct ao_str key)
+{
+    uint64_t hash = ao_hash(AO_HASH_START, key);
+    if (hash == 0)
+        hash = 1;
+    size_t at = (size_t)(hash % AO_ARRAY_LEN(keys->slots));
+    while (keys->slots[at]) {
+        if (keys->slots[at] == hash)
+            return false;
+        at = (at + 1) % AO_ARRAY_LEN(keys->slots);
+    }
+    if (keys->count == AO_KEYS_MAX) {
+        keys->left_out++;
+        return false;
+    }
+    keys->slots[at] = hash;
+    keys->count++;
+    return true;
+}
