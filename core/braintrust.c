@@ -35,7 +35,7 @@ static uint64_t mix(uint64_t x)
 }
 
 void ao_bt_event_span(const struct ao_trace_id *trace_id, const struct ao_span_id *parent, uint64_t time,
-                      struct ao_str name, struct ao_str attributes, struct ao_bt_span *ret_span)
+                      uint64_t ordinal, struct ao_str name, struct ao_str attributes, struct ao_bt_span *ret_span)
 {
     struct ao_bt_span span;
     ao_bt_span_init(&span);
@@ -46,12 +46,12 @@ void ao_bt_event_span(const struct ao_trace_id *trace_id, const struct ao_span_i
     span.attributes = attributes;
     span.event = true;
     char when[20];
-    uint64_t hash = ao_bt_hash(AO_BT_HASH_START, (struct ao_str){(const char *)trace_id->bytes, sizeof(*trace_id)});
-    hash = ao_bt_hash(hash, (struct ao_str){(const char *)parent->bytes, sizeof(*parent)});
-    hash = ao_bt_hash(hash, (struct ao_str){when, ao_format_u64(when, time)});
-    hash = ao_bt_hash(ao_bt_hash(hash, AO_STR(":")), name);
-    hash = ao_bt_hash(ao_bt_hash(hash, AO_STR("\0")), attributes);
-    hash = mix(hash);
+    uint64_t hash = ao_hash(AO_HASH_START, (struct ao_str){(const char *)trace_id->bytes, sizeof(*trace_id)});
+    hash = ao_hash(hash, (struct ao_str){(const char *)parent->bytes, sizeof(*parent)});
+    hash = ao_hash(hash, (struct ao_str){when, ao_format_u64(when, time)});
+    hash = ao_hash(ao_hash(hash, AO_STR(":")), name);
+    hash = ao_hash(ao_hash(hash, AO_STR("\0")), attributes);
+    hash = mix(ordinal ? mix(hash) + ordinal : hash);
     for (size_t i = 0; i < sizeof(span.span_id.bytes); i++)
         span.span_id.bytes[i] = (uint8_t)(hash >> (56 - 8 * i));
     if (ao_span_id_is_zero(&span.span_id))

@@ -6,13 +6,6 @@
 #define CUT_TAIL " bytes in all]"
 #define DOUBLE_EXPONENT_MAX 308
 
-uint64_t ao_bt_hash(uint64_t hash, struct ao_str bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        hash = (hash ^ (uint8_t)bytes.ptr[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 void ao_bt_keys_init(struct ao_bt_keys *keys)
 {
     memset(keys, 0, sizeof(*keys));
@@ -20,7 +13,7 @@ void ao_bt_keys_init(struct ao_bt_keys *keys)
 
 bool ao_bt_keys_add(struct ao_bt_keys *keys, struct ao_str key)
 {
-    uint64_t hash = ao_bt_hash(AO_BT_HASH_START, key);
+    uint64_t hash = ao_hash(AO_HASH_START, key);
     if (hash == 0)
         hash = 1;
     size_t at = (size_t)(hash % AO_ARRAY_LEN(keys->slots));

@@ -22,10 +22,6 @@ void ao_bt_keys_init(struct ao_bt_keys *keys);
 /* True when the key (unescaped UTF-8) is new and there was room. A full table counts it as left out. */
 bool ao_bt_keys_add(struct ao_bt_keys *keys, struct ao_str key);
 
-/* Continues an FNV-1a hash. */
-uint64_t ao_bt_hash(uint64_t hash, struct ao_str bytes);
-#define AO_BT_HASH_START UINT64_C(0xcbf29ce484222325)
-
 /* One JSON value as ao_bt_row_encode promises. */
 void ao_bt_put_value(struct ao_jw *w, struct ao_str json, size_t value_max);
 /* A string of at most value_max bytes of text (0: whole), between quotes that the caller writes. */

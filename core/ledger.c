@@ -110,9 +110,7 @@ int ledger_intern_session(struct ao_ledger *ledger, struct ao_str id, size_t *re
 
 static uint64_t hash_bytes(const char *ptr, size_t len)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (uint8_t)ptr[i]) * UINT64_C(0x100000001b3);
+    uint64_t hash = ao_hash(AO_HASH_START, (struct ao_str){ptr, len});
     return hash ^ (hash >> 29);
 }
 

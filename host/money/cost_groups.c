@@ -22,9 +22,7 @@ void cost_groups_release(struct cost_groups *groups)
 
 static size_t slot_of(const struct cost_groups *groups, const char *key)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (const char *p = key; *p; p++)
-        hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+    uint64_t hash = ao_hash(AO_HASH_START, ao_str_from(key));
     size_t slot = (size_t)(hash ^ hash >> 32) & (groups->slot_count - 1);
     while (groups->slots[slot] && strcmp(groups->groups[groups->slots[slot] - 1].key, key) != 0)
         slot = (slot + 1) & (groups->slot_count - 1);

@@ -38,6 +38,7 @@ struct assembly {
     bool unknown_writer; /* one was beyond AO_WRITERS_MAX */
     struct span_event *events; /* not yet stored */
     size_t event_count, event_cap;
+    struct idmap event_counts; /* by hash: how many events of a kind, and the ordinal of a record */
     size_t dirty_count;
     struct ao_ledger *ledger;
     struct ao_bill bill;

@@ -63,13 +63,11 @@ struct earlier_counts earlier_counts(const struct earlier *e)
     return e->counts;
 }
 
-/* FNV-1a. Ids that collide by chance: one in 2^64; on purpose: a liar's own bill. */
+/* Ids that collide by chance: one in 2^64; on purpose: a liar's own bill. */
 static struct ao_span_id hash_of(struct ao_str text)
 {
     struct ao_span_id id;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < text.len; i++)
-        hash = (hash ^ (uint8_t)text.ptr[i]) * UINT64_C(0x100000001b3);
+    uint64_t hash = ao_hash(AO_HASH_START, text);
     memcpy(id.bytes, &hash, sizeof(id.bytes));
     return id;
 }

@@ -84,7 +84,8 @@ int store_each_run(struct store *store, size_t limit, store_run_fn *fn, void *us
 /* ---- spans and events ---- */
 
 int store_put_span(struct store *store, const struct span *span);  /* insert or replace by (trace, span); appends to the log */
-int store_put_event(struct store *store, const struct span_event *event); /* appended, also to the log, unless the same is there */
+/* Appended, also to the log, unless the same, its ordinal included, is there. */
+int store_put_event(struct store *store, const struct span_event *event);
 
 /* One span as it was last put. AO_ERR_NOTFOUND. Release with span_release. */
 int store_get_span(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *span_id,

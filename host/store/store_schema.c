@@ -161,7 +161,11 @@ static const char migration_5[] =
     "ALTER TABLE costs ADD COLUMN paused_ns INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX costs_by_sandbox ON costs(sandbox_id) WHERE sandbox_id IS NOT NULL;";
 
-const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4, migration_5};
+/* Several events of one instant may have all else the same. */
+static const char migration_6[] = "ALTER TABLE events ADD COLUMN ordinal INTEGER NOT NULL DEFAULT 0;";
+
+const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4, migration_5,
+                                        migration_6};
 const int store_migration_count = (int)AO_ARRAY_LEN(store_migrations);
 
 int store_ask(struct store *store, const char *sql, int *ret_value)

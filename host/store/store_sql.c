@@ -41,7 +41,7 @@
 
 #define RUN_SELECT "SELECT trace_id" RUN_COLUMNS(NAME) " FROM runs"
 #define SPAN_SELECT "SELECT s.trace_id, s.span_id" SPAN_COLUMNS(SPAN_NAME) " FROM spans s"
-#define EVENT_SELECT "SELECT trace_id, span_id, time, name, attributes FROM events"
+#define EVENT_SELECT "SELECT trace_id, span_id, time, name, attributes, ordinal FROM events"
 #define COST_SELECT "SELECT trace_id" COST_COLUMNS(NAME) " FROM costs"
 #define CURSOR_SELECT "SELECT sink, position, delivered, rejected, last_error, last_success FROM cursors"
 
@@ -84,9 +84,9 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_SPAN_BY_ROW] = SPAN_SELECT " WHERE s.id = ?",
 
     /* Reading the same source again brings the same events: they are there already. */
-    [STMT_PUT_EVENT] = "INSERT INTO events(trace_id, span_id, time, bytes, name, attributes)"
-                       " SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM events"
-                       " WHERE trace_id = ?1 AND time = ?3 AND span_id IS ?2 AND name IS ?5 AND attributes IS ?6)",
+    [STMT_PUT_EVENT] = "INSERT INTO events(trace_id, span_id, time, bytes, name, attributes, ordinal)"
+                       " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM events WHERE trace_id = ?1"
+                       " AND time = ?3 AND span_id IS ?2 AND name IS ?5 AND attributes IS ?6 AND ordinal = ?7)",
     [STMT_EVENT_EACH] = EVENT_SELECT " WHERE trace_id = ? ORDER BY time, id",
     [STMT_EVENT_BY_ROW] = EVENT_SELECT " WHERE id = ?",
 
