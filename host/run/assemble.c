@@ -56,6 +56,7 @@ void assembly_free(struct assembly *a)
     ao_free(a->entries);
     ao_free(a->events);
     ao_free(a->writers);
+    ao_free(a->cost_rows);
     idmap_release(&a->spans);
     idmap_release(&a->writer_map);
     idmap_release(&a->event_counts);

@@ -110,6 +110,7 @@ struct cost_sandbox {
 };
 
 struct cost_item {
+    int64_t row; /* its number in the store, told by what writes it; 0: none */
     struct ao_trace_id trace_id;
     struct ao_span_id span_id; /* zero: unattributed */
     struct ao_span_id root_id; /* of the run that was billed; zero: unknown */
@@ -140,10 +141,15 @@ struct cost_item {
 
 void cost_item_release(struct cost_item *item);
 /* Replaces all items of the trace by these. */
-int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items, size_t count);
-/* Replaces the items of one run of the trace. */
+int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, struct cost_item *items, size_t count);
+/* Replaces the items of one run of the trace, and tells their rows. */
 int store_put_run_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
-                        const struct cost_item *items, size_t count);
+                        struct cost_item *items, size_t count);
+/*
+ * Writes single items of a run, all or none, in place of their rows; one without a row is added, and its row told.
+ * AO_ERR_NOTFOUND: a row is not this run's any more, because somebody replaced them all.
+ */
+int store_change_costs(struct store *store, const struct ao_trace_id *trace_id, struct cost_item *items, size_t count);
 typedef int store_cost_fn(void *user, const struct cost_item *item);
 /* trace_id NULL: all traces; since/until in ns, 0 = open. Ordered by time. */
 int store_each_cost(struct store *store, const struct ao_trace_id *trace_id, uint64_t since, uint64_t until,

@@ -36,6 +36,7 @@
  */
 #define NAME(column) ", " #column
 #define HOLE(column) ", ?"
+#define SET(column) ", " #column "=?"
 #define SAME(column) ", " #column "=excluded." #column
 #define SPAN_NAME(column) ", s." #column
 
@@ -93,6 +94,7 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_DELETE_COSTS] = "DELETE FROM costs WHERE trace_id = ?",
     [STMT_DELETE_RUN_COSTS] = "DELETE FROM costs WHERE trace_id = ? AND root_id IS ?",
     [STMT_PUT_COST] = "INSERT INTO costs(trace_id" COST_COLUMNS(NAME) ") VALUES(?" COST_COLUMNS(HOLE) ")",
+    [STMT_CHANGE_COST] = "UPDATE costs SET trace_id=?" COST_COLUMNS(SET) " WHERE id = ? AND trace_id = ? AND root_id IS ?",
     [STMT_COST_EACH] = COST_SELECT " WHERE time >= ? AND time < ? ORDER BY time, id",
     [STMT_COST_BY_TRACE] = COST_SELECT " WHERE trace_id = ? AND time >= ? AND time < ? ORDER BY time, id",
 
