@@ -4,7 +4,7 @@
 #ifndef AO_HOST_COST_GROUPS_H
 #define AO_HOST_COST_GROUPS_H
 
-#include "host/store/store.h"
+#include "host/store/store_costs.h"
 
 /* What a group sums up; sums stay at their maximum instead of overflowing. */
 struct cost_group {

@@ -128,7 +128,7 @@ static int load_run(struct store *store, struct batch_block *block, const struct
     struct run *run = ao_malloc(sizeof(*run));
     if (!run)
         return store_refuse(store, AO_ERR_NOMEM, ao_err_text(AO_ERR_NOMEM));
-    int err = store_run_of_trace(store, trace_id, run);
+    int err = store_first_run(store, trace_id, run);
     if (err) {
         ao_free(run);
         *ret_run = NULL;

@@ -10,8 +10,8 @@
 
 #include <sqlite3.h>
 
-#include "host/store/store.h"
 #include "host/store/store_history.h"
+#include "host/store/store_queue.h"
 
 #define STORE_ERROR_MAX 1024u
 
@@ -44,6 +44,7 @@ enum store_stmt {
     STMT_CURSOR_EACH,
     STMT_LEASE,
     STMT_LEASE_BACK,
+    STMT_LEASE_OWNER,
     STMT_ADVANCE,
     STMT_SINK_ERROR,
     STMT_CHANGES,
@@ -100,7 +101,6 @@ int store_refuse(struct store *store, int err, const char *sentence);
 
 /* SQLite's write-ahead-log hook; `user` is the store. */
 int store_after_commit(void *user, sqlite3 *db, const char *name, int pages);
-
 /* NULL on failure (the error is kept); *ret_err says which. */
 sqlite3_stmt *store_take(struct store *store, enum store_stmt which, int *ret_err);
 void store_give(struct store *store, enum store_stmt which, sqlite3_stmt *stmt);
@@ -152,7 +152,5 @@ int store_read_run(sqlite3_stmt *stmt, struct run *ret_run);
 int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item);
 int store_read_span(sqlite3_stmt *stmt, struct span *ret_span);
 int store_read_event(sqlite3_stmt *stmt, struct span_event *ret_event);
-/* The first run of a trace, whose root is the trace's; AO_ERR_NOTFOUND. */
-int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run);
 
 #endif

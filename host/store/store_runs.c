@@ -135,7 +135,7 @@ static int find_between(struct store *store, const struct ao_trace_id *low, cons
     return find_run(store, STMT_RUN_BY_TRACE, &b, ret_run);
 }
 
-int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run)
+int store_first_run(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run)
 {
     int err = AO_OK;
     struct binder b = {.stmt = store_take(store, STMT_RUN_OF_TRACE, &err)};
@@ -143,11 +143,6 @@ int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, 
         return err;
     bind_trace(&b, trace_id);
     return find_run(store, STMT_RUN_OF_TRACE, &b, ret_run);
-}
-
-int store_first_run(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run)
-{
-    return store_run_of_trace(store, trace_id, ret_run);
 }
 
 int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except, uint64_t until,

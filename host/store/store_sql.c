@@ -108,6 +108,7 @@ const char *const store_sql[STMT_COUNT] = {
                    " AND (lease_owner IS NULL OR lease_owner = ?2 OR lease_until <= ?3)",
     [STMT_LEASE_BACK] = "UPDATE cursors SET lease_owner = NULL, lease_until = 0 WHERE sink = ?1"
                         " AND (lease_owner IS NULL OR lease_owner = ?2 OR lease_until <= ?3)",
+    [STMT_LEASE_OWNER] = "SELECT lease_owner FROM cursors WHERE sink = ?",
     [STMT_ADVANCE] = "UPDATE cursors SET delivered = delivered + ?3, rejected = rejected + ?4,"
                      " last_error = CASE WHEN ?3 > 0 THEN NULL ELSE last_error END,"
                      " last_success = CASE WHEN ?3 > 0 THEN ?5 ELSE last_success END,"

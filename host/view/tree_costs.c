@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "host/e2b/e2b_usage.h"
 #include "host/money/price_table.h"
+#include "host/store/store_costs.h"
 #include "host/view/console.h"
 #include "host/view/tree.h"
 
