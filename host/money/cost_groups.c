@@ -13,8 +13,10 @@ int64_t cost_add(int64_t a, int64_t b)
 
 void cost_groups_release(struct cost_groups *groups)
 {
-    for (size_t i = 0; i < groups->count; i++)
+    for (size_t i = 0; i < groups->count; i++) {
         ao_free(groups->groups[i].key);
+        ao_free(groups->groups[i].name);
+    }
     ao_free(groups->groups);
     ao_free(groups->slots);
     *groups = (struct cost_groups){0};
@@ -63,6 +65,12 @@ struct cost_group *cost_groups_get(struct cost_groups *groups, const char *key)
     groups->groups[groups->count++] = (struct cost_group){.key = copy};
     groups->slots[slot] = (uint32_t)groups->count;
     return &groups->groups[groups->count - 1];
+}
+
+struct cost_group *cost_groups_find(const struct cost_groups *groups, const char *key)
+{
+    size_t slot = groups->count ? slot_of(groups, key) : 0;
+    return groups->count && groups->slots[slot] ? &groups->groups[groups->slots[slot] - 1] : NULL;
 }
 
 static void add_usage(struct span_usage *into, const struct span_usage *usage)

@@ -69,6 +69,7 @@ struct run {
 };
 
 void run_release(struct run *run);
+const char *run_what(const struct run *run); /* the command, else the source's name, for people: untrusted; NULL unknown */
 int store_put_run(struct store *store, const struct run *run); /* insert or replace by trace_id and root_id */
 /*
  * `which`: "last", a trace id or its prefix (>= 4 hex), a run id, a session id; of several runs of a trace or a session

@@ -10,6 +10,13 @@ const char *run_status_name(enum run_status status)
     return (size_t)status < AO_ARRAY_LEN(names) ? names[status] : "unknown";
 }
 
+/* Of a path the end tells most. */
+const char *run_what(const struct run *run)
+{
+    const char *slash = !run->command && run->source ? strrchr(run->source, '/') : NULL;
+    return run->command ? run->command : slash && slash[1] ? slash + 1 : run->source;
+}
+
 void run_release(struct run *run)
 {
     if (!run)
