@@ -1,22 +1,17 @@
 /*
- * Resumed sessions. Claude Code saves a session's totals and goes on counting from
- * there; what an earlier run was billed for is then inside the totals of this one.
+ * Resumed and forked sessions. Claude Code saves a session's totals and goes on counting from
+ * there; what earlier runs used is then inside the totals of this one. Newer versions tell with
+ * each result what the process itself used: then the rest is known. Otherwise it is what earlier
+ * runs were billed for, as far as that fits.
  */
 #include "core/ledger_bill.h"
 
 #include "core/mem.h"
 
-int ao_ledger_add_earlier(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
-                          const struct ao_usage *usage, int64_t cost_pusd)
+static int add(struct ao_ledger *ledger, struct ledger_earlier *earlier)
 {
-    struct ledger_earlier earlier = {.usage = *usage, .cost = cost_pusd};
-    int err = ledger_intern_session(ledger, session_id, &earlier.session);
-    if (!err)
-        err = ledger_intern_model(ledger, model, &earlier.model);
-    if (!err && ledger->earlier_count >= AO_LEDGER_ENTRIES_MAX)
-        err = AO_ERR_LIMIT;
-    if (err)
-        return err;
+    if (ledger->earlier_count >= AO_LEDGER_ENTRIES_MAX)
+        return AO_ERR_LIMIT;
     if (ledger->earlier_count == ledger->earlier_cap) {
         size_t cap = ledger->earlier_cap ? ledger->earlier_cap * 2 : 16;
         struct ledger_earlier *list = ao_realloc(ledger->earlier, cap * sizeof(*list));
@@ -25,10 +20,97 @@ int ao_ledger_add_earlier(struct ao_ledger *ledger, struct ao_str session_id, st
         ledger->earlier = list;
         ledger->earlier_cap = cap;
     }
-    ao_usage_normalize(&earlier.usage);
-    ledger->earlier[ledger->earlier_count++] = earlier;
+    ao_usage_normalize(&earlier->usage);
+    ledger->earlier[ledger->earlier_count++] = *earlier;
     return AO_OK;
 }
+
+int ao_ledger_add_earlier(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
+                          const struct ao_usage *usage, int64_t cost_pusd)
+{
+    struct ledger_earlier earlier = {.usage = *usage, .cost = cost_pusd};
+    int err = ledger_intern_session(ledger, session_id, &earlier.session);
+    if (!err)
+        err = ledger_intern_model(ledger, model, &earlier.model);
+    return err ? err : add(ledger, &earlier);
+}
+
+/* ---- what totals carry over, by their own word ---- */
+
+static uint64_t less(uint64_t from, uint64_t part)
+{
+    return from > part ? from - part : 0;
+}
+
+/* What is left of the usage; the two may have known the split differently: the sum is what both know. */
+static void take_off(struct ao_usage *total, const struct ao_usage *usage)
+{
+    uint64_t writes = less(ao_usage_writes(total), ao_usage_writes(usage));
+    total->input = less(total->input, usage->input);
+    total->output = less(total->output, usage->output);
+    total->thinking = less(total->thinking, usage->thinking);
+    total->cache_read = less(total->cache_read, usage->cache_read);
+    total->web_search_requests = less(total->web_search_requests, usage->web_search_requests);
+    total->cache_write_1h = less(total->cache_write_1h, usage->cache_write_1h);
+    total->cache_write_5m = less(total->cache_write_5m, usage->cache_write_5m);
+    if (total->cache_write_1h > writes)
+        total->cache_write_1h = writes;
+    if (total->cache_write_5m > writes - total->cache_write_1h)
+        total->cache_write_5m = writes - total->cache_write_1h;
+    total->cache_write = writes;
+}
+
+static int add_carried(struct ao_ledger *ledger, size_t session, const struct ledger_total *total,
+                       const struct ledger_total *own)
+{
+    struct ledger_earlier carried = {.session = session, .model = total->model, .usage = total->usage, .carried = true};
+    carried.cost = total->has_cost && (!own || own->has_cost) ? total->cost : -1;
+    if (own) {
+        take_off(&carried.usage, &own->usage);
+        if (carried.cost >= 0)
+            carried.cost = carried.cost > own->cost ? carried.cost - own->cost : 0;
+    }
+    return ao_usage_is_zero(&carried.usage) ? AO_OK : add(ledger, &carried);
+}
+
+int ledger_note_carried(struct ao_ledger *ledger, const struct ledger_segment *now, struct ao_str process_usage)
+{
+    struct ledger_session *session = &ledger->sessions[now->session];
+    struct ledger_total *own = NULL;
+    size_t count = 0, before = ledger->earlier_count;
+    if (session->carried_known || session->segment != LEDGER_NONE)
+        return AO_OK;
+    int err = ledger_parse_totals(ledger, process_usage, &own, &count);
+    for (size_t i = 0; i < now->total_count && !err; i++) {
+        size_t k = 0;
+        while (k < count && own[k].model != now->totals[i].model)
+            k++;
+        err = add_carried(ledger, now->session, &now->totals[i], k < count ? &own[k] : NULL);
+    }
+    ao_free(own);
+    if (err)
+        ledger->earlier_count = before;
+    else
+        session->carried_known = true;
+    return err;
+}
+
+bool ao_ledger_carried(const struct ao_ledger *ledger, struct ao_str session_id, struct ao_usage *ret_sum)
+{
+    struct ao_usage sum = {.input = 0};
+    size_t session = 0;
+    while (session < ledger->session_count && !ao_str_eq_c(session_id, ledger->sessions[session].id))
+        session++;
+    if (session == ledger->session_count || !ledger->sessions[session].carried_known)
+        return false;
+    for (size_t i = 0; i < ledger->earlier_count; i++)
+        if (ledger->earlier[i].carried && ledger->earlier[i].session == session)
+            ao_usage_add(&sum, &ledger->earlier[i].usage);
+    *ret_sum = sum;
+    return true;
+}
+
+/* ---- taking it off ---- */
 
 /* A session's totals begin in its first segment; later ones were begun anew. */
 static size_t first_segment(const struct ao_ledger *ledger, size_t session)
@@ -53,29 +135,6 @@ static bool covers(const struct bill_group *group, const struct ao_usage *usage)
            holds(total->cache_read, seen->cache_read, usage->cache_read) &&
            holds(ao_usage_writes(total), ao_usage_writes(seen), usage->cache_write) &&
            holds(total->web_search_requests, seen->web_search_requests, usage->web_search_requests);
-}
-
-static uint64_t less(uint64_t from, uint64_t part)
-{
-    return from > part ? from - part : 0;
-}
-
-static void take_off(struct ao_usage *total, const struct ao_usage *usage)
-{
-    uint64_t writes = ao_usage_writes(total) - usage->cache_write;
-    total->input -= usage->input;
-    total->output -= usage->output;
-    total->thinking = less(total->thinking, usage->thinking);
-    total->cache_read -= usage->cache_read;
-    total->web_search_requests -= usage->web_search_requests;
-    /* The two may have known the split differently; the sum is what both know. */
-    total->cache_write_1h = less(total->cache_write_1h, usage->cache_write_1h);
-    total->cache_write_5m = less(total->cache_write_5m, usage->cache_write_5m);
-    if (total->cache_write_1h > writes)
-        total->cache_write_1h = writes;
-    if (total->cache_write_5m > writes - total->cache_write_1h)
-        total->cache_write_5m = writes - total->cache_write_1h;
-    total->cache_write = writes;
 }
 
 /* The totals of a group as they were, in case the session turns out not to go on. */
@@ -125,6 +184,29 @@ static void take_cost(struct bill_work *work, size_t segment, const struct ledge
     work->earlier_pusd = work->earlier_pusd > INT64_MAX - earlier->cost ? INT64_MAX : work->earlier_pusd + earlier->cost;
 }
 
+/* By their own word: no doubt that they go on. */
+static void take_carried(struct bill_work *work, size_t begin, size_t end, size_t segment)
+{
+    for (size_t i = begin; i < end; i++) {
+        const struct ledger_earlier *earlier = &work->ledger->earlier[i];
+        size_t index = bill_find_group(work, segment, work->keys[earlier->model]);
+        if (index == LEDGER_NONE)
+            continue;
+        take_off(&work->groups[index].total, &earlier->usage);
+        take_cost(work, segment, earlier);
+    }
+}
+
+static size_t end_of_row(const struct ao_ledger *ledger, size_t begin)
+{
+    const struct ledger_earlier *first = &ledger->earlier[begin];
+    size_t end = begin + 1;
+    while (end < ledger->earlier_count && ledger->earlier[end].session == first->session &&
+           ledger->earlier[end].carried == first->carried)
+        end++;
+    return end;
+}
+
 int bill_less_earlier(struct bill_work *work)
 {
     const struct ao_ledger *ledger = work->ledger;
@@ -135,9 +217,12 @@ int bill_less_earlier(struct bill_work *work)
     int err = taken && kept ? AO_OK : AO_ERR_NOMEM;
     for (size_t begin = 0, end; begin < ledger->earlier_count && !err; begin = end) {
         size_t session = ledger->earlier[begin].session, segment = first_segment(ledger, session), kept_count;
-        for (end = begin; end < ledger->earlier_count && ledger->earlier[end].session == session;)
-            end++;
+        end = end_of_row(ledger, begin);
         if (segment == LEDGER_NONE)
+            continue;
+        if (ledger->earlier[begin].carried)
+            take_carried(work, begin, end, segment);
+        if (ledger->sessions[session].carried_known)
             continue;
         bool goes_on = take_session(work, begin, end, segment, taken, kept, &kept_count);
         for (size_t i = begin; i < end && goes_on; i++)

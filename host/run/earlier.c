@@ -78,6 +78,9 @@ struct question {
     const struct earlier *earlier;
     const struct ao_trace_id *trace_id;
     const struct ao_record *usage;
+    struct ao_ledger *ledger;
+    struct ao_str session; /* the agent's */
+    struct ao_span_id payer; /* root of the first run that was billed */
     bool billed;
     int64_t pusd;
 };
@@ -94,12 +97,65 @@ static bool same_time(const struct cost_item *item, const struct ao_record *usag
     return time && apart <= CLOCK_SKEW_NS;
 }
 
+static struct ao_usage usage_of(const struct cost_item *item)
+{
+    const struct span_usage *u = &item->usage;
+    return (struct ao_usage){
+        .input = u->input,
+        .output = u->output,
+        .cache_read = u->cache_read,
+        .cache_write = u->cache_write,
+        .cache_write_5m = u->cache_write_5m,
+        .cache_write_1h = u->cache_write_1h,
+        .thinking = u->thinking,
+        .web_search_requests = u->web_search_requests,
+    };
+}
+
+static int tell_earlier(struct ao_ledger *ledger, struct ao_str session, const struct cost_item *item)
+{
+    struct ao_usage usage = usage_of(item);
+    return ao_ledger_add_earlier(ledger, session, ao_str_from(item->model), &usage,
+                                 item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd);
+}
+
+/* True when the session is known to have begun as a copy of `other`, or of what that is in. */
+static bool is_fork_of(struct store *store, struct ao_str session, const char *other)
+{
+    char *id = ao_strdup(session);
+    bool found = false;
+    for (unsigned depth = 0; id && !found && depth < FORK_DEPTH_MAX; depth++) {
+        struct session_fork fork = {NULL, 0};
+        if (store_get_fork(store, id, &fork) != AO_OK)
+            break;
+        found = strcmp(fork.parent, other) == 0;
+        ao_free(id);
+        id = fork.parent;
+    }
+    ao_free(id);
+    return found;
+}
+
+/*
+ * A copy, whose original another session was billed for, is in the totals of this session as well. Those of the session
+ * itself, and of one that it is known to be a fork of, are told with the totals.
+ */
+static void tell_copied(struct question *q, const struct cost_item *item)
+{
+    if (!item->model || !item->agent_session_id || !q->session.len || same_text(item->agent_session_id, q->session))
+        return;
+    if (ao_span_id_is_zero(&q->payer))
+        q->payer = item->root_id;
+    if (ao_span_id_eq(&q->payer, &item->root_id) &&
+        !is_fork_of(q->earlier->config.store, q->session, item->agent_session_id))
+        (void)tell_earlier(q->ledger, q->session, item);
+}
+
 static int compare_item(void *user, const struct cost_item *item)
 {
     struct question *q = user;
     const struct ao_record *usage = q->usage;
-    struct ao_str session = AO_HAS(usage, session_id) ? usage->session_id : AO_STR_NONE;
-    bool same = same_text(item->agent_session_id, session) ||
+    bool same = same_text(item->agent_session_id, q->session) ||
                 same_text(item->session_id, ao_str_from(q->earlier->session_id)) ||
                 (AO_HAS(usage, span_id) && ao_span_id_eq(&item->span_id, &usage->span_id) &&
                  ao_trace_id_eq(&item->trace_id, q->trace_id)) ||
@@ -107,15 +163,19 @@ static int compare_item(void *user, const struct cost_item *item)
     if (!same)
         return 0;
     q->billed = true;
+    if (q->earlier->transcript)
+        tell_copied(q, item);
     /* One response may be several items: by the models that served it. */
     if (item->cost_pusd > 0 && q->pusd <= INT64_MAX - item->cost_pusd)
         q->pusd += item->cost_pusd;
     return 0;
 }
 
-static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage)
+static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage,
+                struct ao_ledger *ledger)
 {
-    struct question q = {.earlier = e, .trace_id = trace_id, .usage = usage};
+    struct question q = {.earlier = e, .trace_id = trace_id, .usage = usage, .ledger = ledger};
+    q.session = AO_HAS(usage, session_id) ? usage->session_id : AO_STR_NONE;
     char *message = ao_strdup(usage->message_id);
     if (!message || store_each_billed(e->config.store, message, &e->config.root_id, compare_item, &q))
         q.billed = false;
@@ -127,7 +187,8 @@ static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const str
     return q.billed;
 }
 
-static bool request_billed(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage)
+static bool request_billed(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage,
+                           struct ao_ledger *ledger)
 {
     if (!AO_HAS(usage, message_id) || usage->message_id.len == 0)
         return false;
@@ -137,7 +198,7 @@ static bool request_billed(struct earlier *e, const struct ao_trace_id *trace_id
         return known == BILLED;
     if (e->messages.count >= AO_LEDGER_ENTRIES_MAX)
         return false;
-    bool billed = ask(e, trace_id, usage);
+    bool billed = ask(e, trace_id, usage, ledger);
     (void)idmap_put(&e->messages, &hash, billed ? BILLED : NOT_BILLED);
     return billed;
 }
@@ -154,22 +215,10 @@ struct telling {
 static int tell_item(void *user, const struct cost_item *item)
 {
     struct telling *telling = user;
-    const struct span_usage *u = &item->usage;
     if (!item->model || item->time > telling->until)
         return 0;
-    struct ao_usage usage = {
-        .input = u->input,
-        .output = u->output,
-        .cache_read = u->cache_read,
-        .cache_write = u->cache_write,
-        .cache_write_5m = u->cache_write_5m,
-        .cache_write_1h = u->cache_write_1h,
-        .thinking = u->thinking,
-        .web_search_requests = u->web_search_requests,
-    };
     telling->told++;
-    return ao_ledger_add_earlier(telling->ledger, telling->session, ao_str_from(item->model), &usage,
-                                 item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd) != AO_OK;
+    return tell_earlier(telling->ledger, telling->session, item) != AO_OK;
 }
 
 /* What `id` was billed for until then, and before it what it was forked from; `depth` bounds a liar's circle. */
@@ -248,6 +297,12 @@ bool earlier_find_forks(struct earlier *e, const struct ao_bill *bill, struct ao
             else
                 requests++;
         }
+        /* Totals that tell what they carried over: whose that was is for those that go on from here and tell nothing. */
+        struct ao_usage carried;
+        if (ao_ledger_carried(ledger, ao_str_from(e->fresh[i]), &carried)) {
+            rest = (struct span_usage){.known = 0};
+            add_rest(&rest, &carried);
+        }
         /* Totals without any request are somebody's summary; a session has begun when it asked something. */
         if (requests == 0) {
             i++;
@@ -264,7 +319,7 @@ bool earlier_billed(struct earlier *e, const struct ao_trace_id *trace_id, const
                     struct ao_ledger *ledger)
 {
     if (AO_HAS(usage, scope) && ao_str_eq_c(usage->scope, "request"))
-        return request_billed(e, trace_id, usage);
+        return request_billed(e, trace_id, usage, ledger);
     if (AO_HAS(usage, session_id) && usage->session_id.len)
         tell_session(e, usage->session_id, ledger);
     return false;
