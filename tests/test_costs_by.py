@@ -122,3 +122,22 @@ def test_a_name_of_an_agent_is_untrusted(home):
     assert "\x1b" not in home.run("costs", "--by", "agent").stdout
     rows = list(csv.DictReader(io.StringIO(home.run("costs", "--by", "agent", "--csv").stdout)))
     assert [row["agent"][:2] for row in rows] == ["'=", "cl"]
+
+
+def test_an_assumed_price_is_marked_wherever_it_is_told(home):
+    line = assistant(1, "glm-5.1", {"input_tokens": 1000000, "output_tokens": 0})
+    report = home.read([line])
+    assert report["cost"]["total_usd"] is None and report["cost"]["claude"]["unpriced_models"] == ["glm-5.1"]
+    said = home.run("read", "--no-upload", "--assume-price", "glm-5.1=claude-sonnet-4-5", home.write([line])).stderr
+    assert "assumed: priced like claude-sonnet-4-5" in said and "$3" in said
+    report = home.read([line, spend(2, 1)], "--assume-price", "glm-5.1=claude-sonnet-4-5")
+    models = report["cost"]["claude"]["by_model"]
+    assert {name: (model["usd"], model["assumed"]) for name, model in models.items()} == {
+        "glm-5-1": (3, True),
+        "claude-sonnet-4-5": (3, False),
+    }
+    groups = {group["model"]: group["assumed"] for group in home.json("costs", "last")}
+    assert groups == {"glm-5.1": 1, MODELS[0]: 0}
+    assert "another model's price" in home.run("costs", "last").stdout
+    items = home.json("show", "last")["costs"]
+    assert [item["rules"] for item in items] == [["assumed"], []]

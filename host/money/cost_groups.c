@@ -89,6 +89,7 @@ static void add_usage(struct span_usage *into, const struct span_usage *usage)
 void cost_group_add(struct cost_group *group, const struct cost_item *item)
 {
     group->items++;
+    group->assumed += item->served_known && (item->rules & AO_COST_ASSUMED) != 0;
     add_usage(&group->usage, &item->usage);
     if (item->cost_pusd == AO_COST_UNKNOWN) {
         group->unpriced++;

@@ -12,6 +12,7 @@ struct cost_group {
     char *name; /* of a run: what ran; owned; untrusted; NULL unknown */
     uint64_t items;    /* model requests, remainders, sandboxes */
     uint64_t unpriced; /* of these without a known cost */
+    uint64_t assumed;  /* of these priced like another model (--assume-price) */
     int64_t pusd;      /* of those with one */
     int64_t input_pusd, output_pusd, cache_read_pusd, cache_write_pusd, web_search_pusd, e2b_pusd;
     struct span_usage usage;

@@ -136,6 +136,7 @@ static void add_group(struct cost_group *total, const struct cost_group *group)
 {
     total->pusd = cost_add(total->pusd, group->pusd);
     total->unpriced += group->unpriced;
+    total->assumed += group->assumed;
     total->usage.input += group->usage.input;
     total->usage.output += group->usage.output;
     total->usage.cache_read += group->usage.cache_read;
@@ -163,6 +164,9 @@ void cost_print_table(const struct cost_groups *groups, enum cost_by by)
     }
     layout.largest = 0; /* no bar */
     print_row(&console, &layout, &total);
+    if (total.assumed)
+        printf("\n%sassumed: %llu of the costs are at another model's price, as --assume-price said%s\n",
+               console_style(&console, STYLE_DIM), (unsigned long long)total.assumed, console_style(&console, STYLE_PLAIN));
     if (by == COST_BY_TOOL)
         printf("\n%sestimated: what the results of a tool added to later prompts; part of the cost of the models%s\n",
                console_style(&console, STYLE_DIM), console_style(&console, STYLE_PLAIN));
@@ -237,6 +241,7 @@ static void write_group(struct ao_jw *w, const struct cost_group *group, enum co
     json_out_usd(w, "e2b_usd", group->e2b_pusd);
     ao_jw_key_u64(w, "items", group->items);
     ao_jw_key_u64(w, "unpriced", group->unpriced);
+    ao_jw_key_u64(w, "assumed", group->assumed);
     write_tokens(w, &group->usage);
     if (by == COST_BY_AGENT)
         write_calls(w, group);

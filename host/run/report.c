@@ -42,6 +42,8 @@ static void add_by_model(struct ao_jw *w, const struct ao_bill *bill)
         key_usd(w, "cache_write_1h_usd", known ? model->cost.cache_write_1h : AO_COST_UNKNOWN);
         key_usd(w, "web_search_usd", known ? model->cost.web_search : AO_COST_UNKNOWN);
         ao_jw_key_str(w, "basis", ao_str_from(ao_basis_name(model->basis)));
+        ao_jw_key(w, AO_STR("assumed"));
+        ao_jw_bool(w, (model->cost.rules & AO_COST_ASSUMED) != 0);
         ao_jw_object_end(w);
     }
     ao_jw_object_end(w);
