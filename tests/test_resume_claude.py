@@ -111,3 +111,31 @@ def test_a_fork_of_what_was_never_recorded_costs_what_it_used_itself(
     command = [HOST, "costs", "--json", "--store", str(sessions.store)]
     done = subprocess.run(command, capture_output=True, check=True)
     assert sum(row["usd"] for row in json.loads(done.stdout, parse_float=Decimal)) == sum(map(cost, usages))
+
+
+def test_sub_agents_are_not_billed_again_from_their_transcripts(
+    tmp_path: Path, messages_api: Callable[..., MessagesApi], claude: Callable[..., ClaudeRun]
+) -> None:
+    """Live, what the output of a sub-agent's last answer came to is a rest that only the totals tell of."""
+    sub = [{"input_tokens": 4000, "output_tokens": 60}, {"input_tokens": 4500, "output_tokens": 70}]
+    main = [{"input_tokens": 1000, "output_tokens": 40}, {"input_tokens": 1300, "output_tokens": 50}]
+    echo = {"type": "tool_use", "name": "Bash", "input": {"command": "echo 1", "description": "x"}}
+    task = {"type": "tool_use", "name": "Task", "input": {"subagent_type": "general-purpose", "description": "dig",
+                                                          "prompt": "dig deep"}}  # fmt: skip
+    text = {"type": "text", "text": "done"}
+    lanes = [
+        {"name": "sub", "when": {"prompt": "dig deep"}, "replies": [
+            {"content": [echo], "usage": sub[0]}, {"content": [text], "usage": sub[1]}]},
+        {"name": "main", "when": {"tools": True}, "repeat": True, "replies": [
+            {"content": [task], "usage": main[0]}, {"content": [text], "usage": main[1]}]},
+    ]  # fmt: skip
+    sessions = Sessions(tmp_path, messages_api({"lanes": lanes}), claude)
+    live, result = sessions.run()
+    told = Decimal(str(result["total_cost_usd"])).quantize(Decimal("1e-9"))
+    assert live["cost"]["total_usd"] == told
+    transcripts = sorted(sessions.projects.rglob("*.jsonl"))
+    assert any("subagents" in path.parts for path in transcripts)
+    for path in (*transcripts, *transcripts):
+        assert sessions.read(path)["cost"]["total_usd"] == 0
+    done = subprocess.run([HOST, "costs", "--json", "--store", str(sessions.store)], capture_output=True, check=True)
+    assert sum(row["usd"] for row in json.loads(done.stdout, parse_float=Decimal)) == told
