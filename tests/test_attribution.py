@@ -383,3 +383,21 @@ def test_the_transcript_of_a_run_that_was_recorded_is_not_billed_again(home: Hom
     saved = read(home, transcript(home, "saved", SESSION, EARLY))
     assert bill(saved) == (Decimal(0), 2, Decimal("0.006"))
     assert os.path.exists(home.store)
+
+
+def test_what_only_the_totals_told_of_is_not_billed_again_from_a_transcript(home: Home) -> None:
+    """An old version did not stream its sub-agent: 3 requests are seen, the totals hold 3 more. The transcript has them."""
+    lines = [json.loads(line) for line in stream(home, "live", SESSION, ["m1", "m2", "m3"], 0.018, 6000).read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line["timestamp"] = f"2026-11-01T10:{number:02}:00.000Z"
+    path = home.folder / "dated.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert bill(read(home, path)) == (Decimal("0.018"), 0, 0)
+    assert home.rows("SELECT kind, count(*) FROM costs GROUP BY kind ORDER BY kind") == [("request", 3), ("unattributed", 1)]
+    during = [(f"sub{number}", "2026-11-01T10:02:30.000Z") for number in range(3)]
+    for _ in range(2):
+        assert bill(read(home, transcript(home, "sub", SESSION, during)))[:2] == (0, 3)
+    # One more than the totals held, one of another day, and one of another session: nobody was billed for them.
+    more = [*during, ("sub3", "2026-11-01T10:02:40.000Z"), ("late", "2026-11-02T10:00:00.000Z")]
+    assert bill(read(home, transcript(home, "more", SESSION, more)))[:2] == (Decimal("0.006"), 3)
+    assert bill(read(home, transcript(home, "other", SESSION[:-1] + "7", during)))[:2] == (Decimal("0.009"), 0)

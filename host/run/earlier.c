@@ -3,6 +3,7 @@
 #include "core/limits.h"
 #include "core/mem.h"
 #include "host/clock.h"
+#include "host/run/earlier_rests.h"
 #include "host/run/idmap.h"
 
 #define SESSIONS_MAX 4096u
@@ -22,6 +23,7 @@ struct earlier {
     struct idmap sessions; /* by hash: told to the ledger */
     char *fresh[FRESH_MAX]; /* sessions of which nothing was there to tell: forks, perhaps */
     size_t fresh_count;
+    struct earlier_rests rests;
     struct earlier_counts counts;
 };
 
@@ -49,6 +51,7 @@ void earlier_free(struct earlier *e)
     idmap_release(&e->sessions);
     for (size_t i = 0; i < e->fresh_count; i++)
         ao_free(e->fresh[i]);
+    earlier_rests_release(&e->rests);
     ao_free(e->session_id);
     ao_free(e);
 }
@@ -180,6 +183,8 @@ static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const str
     if (!message || store_each_billed(e->config.store, message, &e->config.root_id, compare_item, &q))
         q.billed = false;
     ao_free(message);
+    if (!q.billed && e->transcript)
+        q.billed = earlier_rests_take(&e->rests, e->config.store, &e->config.root_id, usage);
     if (q.billed) {
         e->counts.requests++;
         e->counts.pusd += q.pusd <= INT64_MAX - e->counts.pusd ? q.pusd : 0;
