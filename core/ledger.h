@@ -51,6 +51,14 @@ int ao_ledger_add(struct ao_ledger *ledger, const struct ao_record *record);
 int ao_ledger_add_earlier(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
                           const struct ao_usage *usage, int64_t cost_pusd);
 
+/*
+ * What another run was billed of the very process that this run tells of: a request that came again and was therefore
+ * not added, or (rest) a remainder of that run. For totals that tell what they carried over; else ao_ledger_add_earlier
+ * has it. AO_ERR_NOMEM, AO_ERR_LIMIT.
+ */
+int ao_ledger_add_again(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
+                        const struct ao_usage *usage, int64_t cost_pusd, bool rest);
+
 /* The sum of what a session's totals carried over, as they themselves told; false: they did not. */
 bool ao_ledger_carried(const struct ao_ledger *ledger, struct ao_str session_id, struct ao_usage *ret_sum);
 

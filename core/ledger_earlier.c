@@ -25,14 +25,26 @@ static int add(struct ao_ledger *ledger, struct ledger_earlier *earlier)
     return AO_OK;
 }
 
+static int add_named(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model, struct ledger_earlier *earlier)
+{
+    int err = ledger_intern_session(ledger, session_id, &earlier->session);
+    if (!err)
+        err = ledger_intern_model(ledger, model, &earlier->model);
+    return err ? err : add(ledger, earlier);
+}
+
 int ao_ledger_add_earlier(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
                           const struct ao_usage *usage, int64_t cost_pusd)
 {
-    struct ledger_earlier earlier = {.usage = *usage, .cost = cost_pusd};
-    int err = ledger_intern_session(ledger, session_id, &earlier.session);
-    if (!err)
-        err = ledger_intern_model(ledger, model, &earlier.model);
-    return err ? err : add(ledger, &earlier);
+    struct ledger_earlier earlier = {.usage = *usage, .cost = cost_pusd, .why = WHY_BILLED};
+    return add_named(ledger, session_id, model, &earlier);
+}
+
+int ao_ledger_add_again(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
+                        const struct ao_usage *usage, int64_t cost_pusd, bool rest)
+{
+    struct ledger_earlier earlier = {.usage = *usage, .cost = cost_pusd, .why = rest ? WHY_REST : WHY_AGAIN};
+    return add_named(ledger, session_id, model, &earlier);
 }
 
 /* ---- what totals carry over, by their own word ---- */
@@ -63,7 +75,7 @@ static void take_off(struct ao_usage *total, const struct ao_usage *usage)
 static int add_carried(struct ao_ledger *ledger, size_t session, const struct ledger_total *total,
                        const struct ledger_total *own)
 {
-    struct ledger_earlier carried = {.session = session, .model = total->model, .usage = total->usage, .carried = true};
+    struct ledger_earlier carried = {.session = session, .model = total->model, .usage = total->usage, .why = WHY_CARRIED};
     carried.cost = total->has_cost && (!own || own->has_cost) ? total->cost : -1;
     if (own) {
         take_off(&carried.usage, &own->usage);
@@ -104,7 +116,7 @@ bool ao_ledger_carried(const struct ao_ledger *ledger, struct ao_str session_id,
     if (session == ledger->session_count || !ledger->sessions[session].carried_known)
         return false;
     for (size_t i = 0; i < ledger->earlier_count; i++)
-        if (ledger->earlier[i].carried && ledger->earlier[i].session == session)
+        if (ledger->earlier[i].why == WHY_CARRIED && ledger->earlier[i].session == session)
             ao_usage_add(&sum, &ledger->earlier[i].usage);
     *ret_sum = sum;
     return true;
@@ -184,16 +196,41 @@ static void take_cost(struct bill_work *work, size_t segment, const struct ledge
     work->earlier_pusd = work->earlier_pusd > INT64_MAX - earlier->cost ? INT64_MAX : work->earlier_pusd + earlier->cost;
 }
 
-/* By their own word: no doubt that they go on. */
-static void take_carried(struct bill_work *work, size_t begin, size_t end, size_t segment)
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* As much of a remainder as the totals still hold beyond the requests; what a part of it cost nobody knows. */
+static void cut_to_rest(struct ledger_earlier *earlier, const struct bill_group *group)
+{
+    struct ao_usage rest = group->total, whole = earlier->usage;
+    take_off(&rest, &group->seen);
+    struct ao_usage *part = &earlier->usage;
+    part->input = least(part->input, rest.input);
+    part->output = least(part->output, rest.output);
+    part->thinking = least(part->thinking, rest.thinking);
+    part->cache_read = least(part->cache_read, rest.cache_read);
+    part->cache_write = least(part->cache_write, rest.cache_write);
+    part->cache_write_1h = least(part->cache_write_1h, part->cache_write);
+    part->cache_write_5m = part->cache_write - part->cache_write_1h;
+    part->web_search_requests = least(part->web_search_requests, rest.web_search_requests);
+    if (ao_usage_tokens(part) != ao_usage_tokens(&whole) || part->web_search_requests != whole.web_search_requests)
+        earlier->cost = ao_usage_is_zero(part) ? 0 : -1;
+}
+
+/* Of totals that tell what they carried over: no doubt that this is in them. */
+static void take_known(struct bill_work *work, size_t begin, size_t end, size_t segment)
 {
     for (size_t i = begin; i < end; i++) {
-        const struct ledger_earlier *earlier = &work->ledger->earlier[i];
-        size_t index = bill_find_group(work, segment, work->keys[earlier->model]);
+        struct ledger_earlier earlier = work->ledger->earlier[i];
+        size_t index = bill_find_group(work, segment, work->keys[earlier.model]);
         if (index == LEDGER_NONE)
             continue;
-        take_off(&work->groups[index].total, &earlier->usage);
-        take_cost(work, segment, earlier);
+        if (earlier.why == WHY_REST)
+            cut_to_rest(&earlier, &work->groups[index]);
+        take_off(&work->groups[index].total, &earlier.usage);
+        take_cost(work, segment, &earlier);
     }
 }
 
@@ -202,9 +239,25 @@ static size_t end_of_row(const struct ao_ledger *ledger, size_t begin)
     const struct ledger_earlier *first = &ledger->earlier[begin];
     size_t end = begin + 1;
     while (end < ledger->earlier_count && ledger->earlier[end].session == first->session &&
-           ledger->earlier[end].carried == first->carried)
+           ledger->earlier[end].why == first->why)
         end++;
     return end;
+}
+
+/* Remainders come last: they are what is there beyond all else. */
+static void take_all_known(struct bill_work *work)
+{
+    const struct ao_ledger *ledger = work->ledger;
+    for (int rests = 0; rests < 2; rests++) {
+        for (size_t begin = 0, end; begin < ledger->earlier_count; begin = end) {
+            size_t session = ledger->earlier[begin].session, segment = first_segment(ledger, session);
+            enum ledger_why why = ledger->earlier[begin].why;
+            end = end_of_row(ledger, begin);
+            if (segment != LEDGER_NONE && ledger->sessions[session].carried_known && why != WHY_BILLED &&
+                (why == WHY_REST) == (rests == 1))
+                take_known(work, begin, end, segment);
+        }
+    }
 }
 
 int bill_less_earlier(struct bill_work *work)
@@ -212,17 +265,14 @@ int bill_less_earlier(struct bill_work *work)
     const struct ao_ledger *ledger = work->ledger;
     if (ledger->earlier_count == 0)
         return AO_OK;
+    take_all_known(work);
     bool *taken = ao_calloc(ledger->earlier_count, sizeof(*taken));
     struct kept *kept = ao_calloc(ledger->model_count, sizeof(*kept)); /* a group of the segment for each model at most */
     int err = taken && kept ? AO_OK : AO_ERR_NOMEM;
     for (size_t begin = 0, end; begin < ledger->earlier_count && !err; begin = end) {
         size_t session = ledger->earlier[begin].session, segment = first_segment(ledger, session), kept_count;
         end = end_of_row(ledger, begin);
-        if (segment == LEDGER_NONE)
-            continue;
-        if (ledger->earlier[begin].carried)
-            take_carried(work, begin, end, segment);
-        if (ledger->sessions[session].carried_known)
+        if (segment == LEDGER_NONE || ledger->sessions[session].carried_known || ledger->earlier[begin].why != WHY_BILLED)
             continue;
         bool goes_on = take_session(work, begin, end, segment, taken, kept, &kept_count);
         for (size_t i = begin; i < end && goes_on; i++)

@@ -64,12 +64,19 @@ struct ledger_session {
     bool carried_known; /* its totals themselves told what they began with */
 };
 
-/* What the totals of a session hold from before: what an earlier process was billed, or what they themselves told. */
+/* What the totals of a session hold that is not to be billed. */
+enum ledger_why {
+    WHY_BILLED,  /* an earlier run was billed it: perhaps in these totals */
+    WHY_CARRIED, /* the totals told that they began with it */
+    WHY_AGAIN,   /* a request of this process, for which another run was billed */
+    WHY_REST,    /* the remainder of such a run: as much of it as is there */
+};
+
 struct ledger_earlier {
     size_t session, model;
     struct ao_usage usage;
     int64_t cost; /* negative: unknown */
-    bool carried; /* they told */
+    enum ledger_why why;
 };
 
 struct ao_ledger {
@@ -84,7 +91,7 @@ struct ao_ledger {
     size_t session_count, session_cap;
     struct ledger_segment *segments;
     size_t segment_count, segment_cap;
-    struct ledger_earlier *earlier; /* those of a session and a kind that came together stand together, oldest first */
+    struct ledger_earlier *earlier; /* oldest first; those of a session and reason that came together are a row */
     size_t earlier_count, earlier_cap;
     uint64_t lost;
 };

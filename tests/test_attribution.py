@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import sqlite3
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from host_runs import Done, Home
 
+SHARED = Path(os.environ.get("AGENTOBS_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 MODEL = "claude-sonnet-4-5"  # 3 and 15 USD per million tokens
 SESSION = "11111111-2222-4333-8444-555555555555"
 KEY = "a key of the host, long enough"
@@ -401,3 +403,27 @@ def test_what_only_the_totals_told_of_is_not_billed_again_from_a_transcript(home
     more = [*during, ("sub3", "2026-11-01T10:02:40.000Z"), ("late", "2026-11-02T10:00:00.000Z")]
     assert bill(read(home, transcript(home, "more", SESSION, more)))[:2] == (Decimal("0.006"), 3)
     assert bill(read(home, transcript(home, "other", SESSION[:-1] + "7", during)))[:2] == (Decimal("0.009"), 0)
+
+
+RECORDED = sorted((SHARED / "observed_transcripts").glob("*.jsonl"))
+
+
+@pytest.mark.skipif(not RECORDED, reason="no recordings here")
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_whatever_tells_of_a_session_and_in_which_order_it_is_billed_once(home: Home, path: Path) -> None:
+    """Its stream as a file and through pipes, and its transcript: each order, in a store of its own."""
+    lines = path.parent.parent.joinpath("observed", path.name).read_bytes()
+    told = [json.loads(line, parse_float=Decimal) for line in lines.splitlines() if b'"total_cost_usd"' in line]
+    ways: dict[str, Any] = {"stream": path.parent.parent / "observed" / path.name, "transcript": path, "pipe": lines}
+    orders = list(itertools.permutations(ways)) + [("pipe", "pipe", "transcript"), ("transcript", "pipe", "pipe")]
+    for number, order in enumerate(orders):
+        store = home.folder / f"{number}.db"
+        costs = []
+        for way in order:
+            source = {"stdin": ways[way]} if way == "pipe" else {}
+            words = [] if way == "pipe" else [str(ways[way])]
+            done = home.host("read", "--no-upload", "--store", str(store), "--report", str(home.report_path), *words, **source)
+            assert done.returncode == 0, done.stderr
+            costs.append(home.report()["cost"]["total_usd"])
+        assert abs(costs[0] - told[-1]["total_cost_usd"]) < Decimal("1e-9"), order
+        assert costs[1:] == [0] * (len(order) - 1), order

@@ -21,6 +21,7 @@ struct earlier {
     bool transcript;
     struct idmap messages; /* by hash: NOT_BILLED or BILLED */
     struct idmap sessions; /* by hash: told to the ledger */
+    struct idmap payers;   /* by hash of session and root: runs whose remainders were told to the ledger */
     char *fresh[FRESH_MAX]; /* sessions of which nothing was there to tell: forks, perhaps */
     size_t fresh_count;
     struct earlier_rests rests;
@@ -35,6 +36,7 @@ int earlier_new(const struct earlier_config *config, struct earlier **ret_earlie
     e->config = *config;
     idmap_init(&e->messages, config->seed);
     idmap_init(&e->sessions, config->seed);
+    idmap_init(&e->payers, config->seed);
     if (config->session_id && !(e->session_id = ao_strdup(ao_str_from(config->session_id)))) {
         earlier_free(e);
         return AO_ERR_NOMEM;
@@ -49,6 +51,7 @@ void earlier_free(struct earlier *e)
         return;
     idmap_release(&e->messages);
     idmap_release(&e->sessions);
+    idmap_release(&e->payers);
     for (size_t i = 0; i < e->fresh_count; i++)
         ao_free(e->fresh[i]);
     earlier_rests_release(&e->rests);
@@ -78,7 +81,7 @@ static struct ao_span_id hash_of(struct ao_str text)
 /* ---- one response ---- */
 
 struct question {
-    const struct earlier *earlier;
+    struct earlier *earlier;
     const struct ao_trace_id *trace_id;
     const struct ao_record *usage;
     struct ao_ledger *ledger;
@@ -154,6 +157,52 @@ static void tell_copied(struct question *q, const struct cost_item *item)
         (void)tell_earlier(q->ledger, q->session, item);
 }
 
+struct payer {
+    struct ao_ledger *ledger;
+    struct ao_str session;
+    const struct ao_span_id *root_id;
+};
+
+static int tell_rest(void *user, const struct cost_item *item)
+{
+    const struct payer *payer = user;
+    if (!item->model || !item->kind || strcmp(item->kind, "unattributed") != 0 ||
+        !ao_span_id_eq(&item->root_id, payer->root_id))
+        return 0;
+    struct ao_usage usage = usage_of(item);
+    return ao_ledger_add_again(payer->ledger, payer->session, ao_str_from(item->model), &usage,
+                               item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd, true) != AO_OK;
+}
+
+/* Another run recorded the very process of which this stream tells: its remainders in the session are this one's, too. */
+static void tell_rests(struct question *q)
+{
+    struct ao_span_id known;
+    struct payer payer = {q->ledger, q->session, &q->payer};
+    uint64_t hash = ao_hash(ao_hash(AO_HASH_START, (struct ao_str){(const char *)q->payer.bytes, sizeof(q->payer)}), q->session);
+    memcpy(known.bytes, &hash, sizeof(known.bytes));
+    char *session = idmap_get(&q->earlier->payers, &known) == IDMAP_NONE ? ao_strdup(q->session) : NULL;
+    if (!session)
+        return;
+    if (idmap_put(&q->earlier->payers, &known, 0) == AO_OK)
+        (void)store_each_session_cost(q->earlier->config.store, session, &q->earlier->config.root_id, tell_rest, &payer);
+    ao_free(session);
+}
+
+/* For totals that tell what they carried over. */
+static void tell_again(struct question *q, const struct cost_item *item)
+{
+    if (!item->model || !q->session.len)
+        return;
+    if (ao_span_id_is_zero(&q->payer))
+        q->payer = item->root_id;
+    if (!ao_span_id_eq(&q->payer, &item->root_id))
+        return;
+    struct ao_usage usage = usage_of(item);
+    (void)ao_ledger_add_again(q->ledger, q->session, ao_str_from(item->model), &usage,
+                              item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd, false);
+}
+
 static int compare_item(void *user, const struct cost_item *item)
 {
     struct question *q = user;
@@ -168,6 +217,8 @@ static int compare_item(void *user, const struct cost_item *item)
     q->billed = true;
     if (q->earlier->transcript)
         tell_copied(q, item);
+    else
+        tell_again(q, item);
     /* One response may be several items: by the models that served it. */
     if (item->cost_pusd > 0 && q->pusd <= INT64_MAX - item->cost_pusd)
         q->pusd += item->cost_pusd;
@@ -183,6 +234,8 @@ static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const str
     if (!message || store_each_billed(e->config.store, message, &e->config.root_id, compare_item, &q))
         q.billed = false;
     ao_free(message);
+    if (q.billed && !e->transcript && q.session.len && !ao_span_id_is_zero(&q.payer))
+        tell_rests(&q);
     if (!q.billed && e->transcript)
         q.billed = earlier_rests_take(&e->rests, e->config.store, &e->config.root_id, usage);
     if (q.billed) {

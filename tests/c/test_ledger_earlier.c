@@ -217,6 +217,55 @@ static void a_model_that_only_the_saved_session_used_costs_nothing(void **state)
     ao_bill_release(&bill);
 }
 
+static void told_again(uint64_t input, uint64_t output, int64_t cost, bool rest)
+{
+    struct ao_usage usage = {.input = input, .output = output};
+    assert_int_equal(ao_ledger_add_again(fixture_ledger, SESSION, AO_STR(SONNET), &usage, cost, rest), AO_OK);
+}
+
+/* Another run recorded the same process, as its transcript: its requests and its remainder are in these totals. */
+static void what_another_run_was_billed_of_the_process_is_not_billed_again(void **state)
+{
+    (void)state;
+    told_again(1000, 100, USD(0.0045), false);
+    told_again(500, 50, USD(0.00225), true);
+    add_request("m2", SONNET, 100, 10);
+    add_first_total(USD(0.0117), TOTAL(2600, 260, 0.0117), TOTAL(1600, 160, 0.0072));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 1);
+    assert_int_equal(bill.cost.total, USD(0.00045));
+    assert_int_equal(bill.reported_pusd, USD(0.00045));
+    assert_int_equal(bill.earlier_pusd, USD(0.01125));
+    ao_bill_release(&bill);
+}
+
+/* A remainder of several processes: of it only as much as these totals hold; what that cost is not known. */
+static void a_larger_remainder_takes_no_request_away(void **state)
+{
+    (void)state;
+    told_again(5000, 500, USD(0.0225), true);
+    add_request("m2", SONNET, 100, 10);
+    add_first_total(USD(0.0018), TOTAL(400, 40, 0.0018), TOTAL(400, 40, 0.0018));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 1);
+    assert_int_equal(bill.cost.total, USD(0.00045));
+    assert_false(bill.has_reported);
+    assert_int_equal(find_model(&bill, SONNET)->notes & AO_BILL_NEGATIVE, 0);
+    ao_bill_release(&bill);
+}
+
+/* Totals that do not tell what they carried over: what was billed before has it all. */
+static void without_their_word_it_is_left_to_what_was_billed(void **state)
+{
+    (void)state;
+    told_again(1000, 100, USD(0.0045), false);
+    told_again(500, 50, USD(0.00225), true);
+    add_total(USD(0.009), TOTAL(2000, 200, 0.009));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.009));
+    ao_bill_release(&bill);
+}
+
 /* Requests that were seen are billed, whatever the totals claim. */
 static void what_was_seen_is_billed_all_the_same(void **state)
 {
@@ -296,6 +345,9 @@ int main(void)
         TEST(only_what_the_process_used_is_billed),
         TEST(their_own_word_counts_and_not_the_store),
         TEST(a_model_that_only_the_saved_session_used_costs_nothing),
+        TEST(what_another_run_was_billed_of_the_process_is_not_billed_again),
+        TEST(a_larger_remainder_takes_no_request_away),
+        TEST(without_their_word_it_is_left_to_what_was_billed),
         TEST(what_was_seen_is_billed_all_the_same),
         TEST(later_totals_carry_nothing_more),
         TEST(no_allocation_of_what_is_carried_may_be_missed),
