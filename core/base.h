@@ -60,4 +60,14 @@ static inline bool ao_str_starts(struct ao_str s, struct ao_str prefix)
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
+/* FNV-1a, 64 bits: begins with AO_HASH_START, or goes on with an earlier hash. Not for keys that an enemy may choose. */
+#define AO_HASH_START UINT64_C(0xcbf29ce484222325)
+
+static inline uint64_t ao_hash(uint64_t hash, struct ao_str bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++)
+        hash = (hash ^ (uint8_t)bytes.ptr[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 #endif

@@ -29,7 +29,7 @@ struct ao_str ao_bt_span_type(struct ao_str type)
 }
 
 void ao_bt_event_span(const struct ao_trace_id *trace_id, const struct ao_span_id *parent, uint64_t time,
-                      struct ao_str name, struct ao_str attributes, struct ao_bt_span *ret_span)
+                      uint64_t ordinal, struct ao_str name, struct ao_str attributes, struct ao_bt_span *ret_span)
 {
     struct ao_bt_span span;
     ao_bt_span_init(&span);
@@ -39,7 +39,7 @@ void ao_bt_event_span(const struct ao_trace_id *trace_id, const struct ao_span_i
     span.name = name;
     span.attributes = attributes;
     span.event = true;
-    span.span_id = ao_event_id(trace_id, parent, time, name, attributes);
+    span.span_id = ao_event_id(trace_id, parent, time, ordinal, name, attributes);
     *ret_span = span;
 }
 

@@ -75,11 +75,12 @@ struct ao_bt_span {
 void ao_bt_span_init(struct ao_bt_span *span);
 
 /*
- * Makes a span of an event: id from its content, times from `time`. `parent`
- * zero: of the trace itself. Name and attributes are kept as views.
+ * Makes a span of an event: id from its content and its ordinal among those
+ * of the same content, times from `time`. `parent` zero: of the trace itself.
+ * Name and attributes are kept as views.
  */
 void ao_bt_event_span(const struct ao_trace_id *trace_id, const struct ao_span_id *parent, uint64_t time,
-                      struct ao_str name, struct ao_str attributes, struct ao_bt_span *ret_span);
+                      uint64_t ordinal, struct ao_str name, struct ao_str attributes, struct ao_bt_span *ret_span);
 
 /* Braintrust's word for our span type ("task" for agent and turn); absent for words that it does not know. */
 struct ao_str ao_bt_span_type(struct ao_str type);

@@ -1,7 +1,6 @@
 #include "core/event_id.h"
 
 #include "core/buf.h"
-#include "core/key_set.h"
 
 /* FNV alone leaves patterns in ids of near texts. */
 static uint64_t mix(uint64_t x)
@@ -12,7 +11,7 @@ static uint64_t mix(uint64_t x)
 }
 
 struct ao_span_id ao_event_id(const struct ao_trace_id *trace_id, const struct ao_span_id *parent, uint64_t time,
-                              struct ao_str name, struct ao_str attributes)
+                              uint64_t ordinal, struct ao_str name, struct ao_str attributes)
 {
     char when[20];
     struct ao_span_id id;
@@ -21,7 +20,7 @@ struct ao_span_id ao_event_id(const struct ao_trace_id *trace_id, const struct a
     hash = ao_hash(hash, (struct ao_str){when, ao_format_u64(when, time)});
     hash = ao_hash(ao_hash(hash, AO_STR(":")), name);
     hash = ao_hash(ao_hash(hash, AO_STR("\0")), attributes);
-    hash = mix(hash);
+    hash = mix(ordinal ? mix(hash) + ordinal : hash);
     for (size_t i = 0; i < sizeof(id.bytes); i++)
         id.bytes[i] = (uint8_t)(hash >> (56 - 8 * i));
     if (ao_span_id_is_zero(&id))

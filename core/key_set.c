@@ -1,12 +1,5 @@
 #include "core/key_set.h"
 
-uint64_t ao_hash(uint64_t hash, struct ao_str bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++)
-        hash = (hash ^ (uint8_t)bytes.ptr[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 void ao_keys_init(struct ao_keys *keys)
 {
     memset(keys, 0, sizeof(*keys));

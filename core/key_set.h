@@ -19,8 +19,4 @@ void ao_keys_init(struct ao_keys *keys);
 /* True when the key (unescaped UTF-8) is new and there was room. A full table counts it as left out. */
 bool ao_keys_add(struct ao_keys *keys, struct ao_str key);
 
-/* Continues an FNV-1a hash. */
-uint64_t ao_hash(uint64_t hash, struct ao_str bytes);
-#define AO_HASH_START UINT64_C(0xcbf29ce484222325)
-
 #endif

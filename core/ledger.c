@@ -102,7 +102,7 @@ int ledger_intern_session(struct ao_ledger *ledger, struct ao_str id, size_t *re
     if (!copy)
         return AO_ERR_NOMEM;
     *ret_index = ledger->session_count;
-    ledger->sessions[ledger->session_count++] = (struct ledger_session){copy, LEDGER_NONE};
+    ledger->sessions[ledger->session_count++] = (struct ledger_session){copy, LEDGER_NONE, false};
     return AO_OK;
 }
 
@@ -110,9 +110,7 @@ int ledger_intern_session(struct ao_ledger *ledger, struct ao_str id, size_t *re
 
 static uint64_t hash_bytes(const char *ptr, size_t len)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (uint8_t)ptr[i]) * UINT64_C(0x100000001b3);
+    uint64_t hash = ao_hash(AO_HASH_START, (struct ao_str){ptr, len});
     return hash ^ (hash >> 29);
 }
 
@@ -393,8 +391,7 @@ static int read_total(void *user, struct ao_str key, bool escaped, struct ao_str
     return intern_json_model(reader->ledger, key, escaped, &total->model);
 }
 
-static int parse_totals(struct ao_ledger *ledger, struct ao_str json, struct ledger_total **ret_list,
-                        size_t *ret_count)
+int ledger_parse_totals(struct ao_ledger *ledger, struct ao_str json, struct ledger_total **ret_list, size_t *ret_count)
 {
     struct totals_reader reader = {.ledger = ledger};
     int err = ledger_each_member(json, read_total, &reader);
@@ -544,7 +541,7 @@ static int add_total(struct ao_ledger *ledger, const struct ao_record *record)
         now.cost = record->total_cost_usd;
     }
     if (AO_HAS(record, model_usage))
-        malformed = parse_totals(ledger, record->model_usage, &now.totals, &now.total_count);
+        malformed = ledger_parse_totals(ledger, record->model_usage, &now.totals, &now.total_count);
     if (malformed == AO_ERR_NOMEM || malformed == AO_ERR_LIMIT)
         return malformed;
     if (AO_HAS(record, turn_usage)) {
@@ -554,7 +551,9 @@ static int add_total(struct ao_ledger *ledger, const struct ao_record *record)
             now.turns = now.last_turn = turn.usage;
         malformed = malformed ? malformed : err;
     }
-    err = book_total(ledger, &now);
+    if (AO_HAS(record, process_model_usage) && !malformed)
+        malformed = ledger_note_carried(ledger, &now, record->process_model_usage);
+    err = malformed == AO_ERR_NOMEM ? malformed : book_total(ledger, &now);
     ao_free(now.totals);
     return err < 0 ? err : malformed ? malformed : err;
 }

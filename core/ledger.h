@@ -9,8 +9,6 @@
  * snapshot yield to final ones. `iterations` are priced each by its own model.
  * A response that was told to have used nothing is an item, too, unless totals tell
  * better: of a model without a price its cost is unknown, not 0.
- * A response that was told to have used nothing is an item, too, unless totals tell
- * better: of a model without a price its cost is unknown, not 0.
  * Model "<synthetic>" is Claude Code's own notice, not a request: ignored.
  *
  * Scope "total": the agent's running totals, cumulative over its process and kept
@@ -47,10 +45,22 @@ int ao_ledger_add(struct ao_ledger *ledger, const struct ao_record *record);
 /*
  * What earlier processes of a session were billed, oldest first, all of a session in a row. A resumed session goes
  * on counting: where its first totals hold that beyond the requests of this run, they are billed from there on.
+ * Where the totals themselves tell what they carried over (process_model_usage), that counts, and not this.
  * cost_pusd < 0: unknown. AO_ERR_NOMEM, AO_ERR_LIMIT.
  */
 int ao_ledger_add_earlier(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
                           const struct ao_usage *usage, int64_t cost_pusd);
+
+/*
+ * What another run was billed of the very process that this run tells of: a request that came again and was therefore
+ * not added, or (rest) a remainder of that run. For totals that tell what they carried over; else ao_ledger_add_earlier
+ * has it. AO_ERR_NOMEM, AO_ERR_LIMIT.
+ */
+int ao_ledger_add_again(struct ao_ledger *ledger, struct ao_str session_id, struct ao_str model,
+                        const struct ao_usage *usage, int64_t cost_pusd, bool rest);
+
+/* The sum of what a session's totals carried over, as they themselves told; false: they did not. */
+bool ao_ledger_carried(const struct ao_ledger *ledger, struct ao_str session_id, struct ao_usage *ret_sum);
 
 /* How a figure came about. */
 enum ao_basis {

@@ -59,15 +59,24 @@ struct ledger_segment {
 };
 
 struct ledger_session {
-    char *id;       /* index 0: no session named, "" */
-    size_t segment; /* the current one */
+    char *id;           /* index 0: no session named, "" */
+    size_t segment;     /* the current one */
+    bool carried_known; /* its totals themselves told what they began with */
 };
 
-/* What an earlier process of a session was billed. */
+/* What the totals of a session hold that is not to be billed. */
+enum ledger_why {
+    WHY_BILLED,  /* an earlier run was billed it: perhaps in these totals */
+    WHY_CARRIED, /* the totals told that they began with it */
+    WHY_AGAIN,   /* a request of this process, for which another run was billed */
+    WHY_REST,    /* the remainder of such a run: as much of it as is there */
+};
+
 struct ledger_earlier {
     size_t session, model;
     struct ao_usage usage;
     int64_t cost; /* negative: unknown */
+    enum ledger_why why;
 };
 
 struct ao_ledger {
@@ -82,7 +91,7 @@ struct ao_ledger {
     size_t session_count, session_cap;
     struct ledger_segment *segments;
     size_t segment_count, segment_cap;
-    struct ledger_earlier *earlier; /* those of a session stand together, oldest first */
+    struct ledger_earlier *earlier; /* oldest first; those of a session and reason that came together are a row */
     size_t earlier_count, earlier_cap;
     uint64_t lost;
 };
@@ -90,6 +99,11 @@ struct ao_ledger {
 /* The index of an id, which is added when it is new. AO_ERR_NOMEM, AO_ERR_LIMIT. */
 int ledger_intern_model(struct ao_ledger *ledger, struct ao_str id, size_t *ret_index);
 int ledger_intern_session(struct ao_ledger *ledger, struct ao_str id, size_t *ret_index);
+
+/* Parses a modelUsage object; the list is owned (ao_free), NULL when it has no member. */
+int ledger_parse_totals(struct ao_ledger *ledger, struct ao_str json, struct ledger_total **ret_list, size_t *ret_count);
+/* Notes what the totals of a session, its first, hold beyond what their process used itself (process_model_usage). */
+int ledger_note_carried(struct ao_ledger *ledger, const struct ledger_segment *now, struct ao_str process_usage);
 
 /* What is known of a response by now: finals first, snapshots where there is nothing else. */
 struct ao_usage ledger_entry_usage(const struct ledger_entry *entry);

@@ -34,6 +34,7 @@
 /* The host's picture of one run */
 #define AO_SPANS_MAX 262144u                /* spans of one run; each keeps about 0.5 KiB in memory to its end */
 #define AO_WRITERS_MAX 4096u                /* processes that write into one stream */
+#define AO_EVENTS_MAX 262144u               /* events of one run, half as many of the extension, that are told from each other */
 #define AO_UNSTORED_BYTES (64u * 1024 * 1024) /* payload that waits in memory for a busy store */
 #define AO_DIALECT_LINE_MAX (64u * 1024 * 1024) /* one line of Claude's own formats */
 

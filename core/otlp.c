@@ -40,7 +40,8 @@ void ao_otlp_moment(const struct ao_trace_id *trace_id, const struct ao_span_id 
 {
     ao_otlp_span_init(ret_span);
     ret_span->trace_id = *trace_id;
-    ret_span->span_id = ao_event_id(trace_id, parent, event->time, event->name, event->attributes);
+    ret_span->span_id = ao_event_id(trace_id, parent, event->time, event->ordinal, event->name,
+                                    event->attributes);
     ret_span->parent_id = *parent;
     ret_span->start = ret_span->end = event->time;
     ret_span->name = event->name;

@@ -53,6 +53,7 @@ struct ao_otlp_event {
     uint64_t time;
     struct ao_str name;
     struct ao_str attributes; /* JSON object */
+    uint64_t ordinal;         /* among events that have all else the same */
 };
 
 struct ao_otlp_link {

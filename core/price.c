@@ -236,7 +236,7 @@ int ao_price_lookup(const struct ao_price_table *table, struct ao_str model_id, 
 static int price_copy_as(const struct ao_price *from, const char *model, struct ao_price *ret_copy)
 {
     struct ao_price copy = *from;
-    struct ao_str mark = AO_STR("assumed:");
+    struct ao_str mark = AO_STR(AO_PRICE_ASSUMED);
     size_t row_len = strlen(from->row);
     copy.assumed = true;
     copy.model = ao_strdup(ao_str_from(model));

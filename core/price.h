@@ -77,6 +77,7 @@ struct ao_price_table {
 void ao_price_table_init(struct ao_price_table *table);
 void ao_price_table_release(struct ao_price_table *table); /* accepts NULL; leaves an empty table */
 
+#define AO_PRICE_ASSUMED "assumed:" /* what the name of an assumed row begins with; the other's row follows */
 /*
  * Says that `model` costs what `other` costs: adds rows copied from other's and
  * marked `assumed`; they win over rows that the table has. AO_ERR_NOTFOUND when

@@ -103,6 +103,7 @@
     X(PUSD,     total_cost_usd,        "total_cost_usd",         AO_IN_USAGE,                0,     "scope total: the agent's own figure, cumulative over its process") \
     X(OBJECT,   model_usage,           "model_usage",            AO_IN_USAGE,                0,     "scope total: modelUsage, cumulative over the agent's process") \
     X(OBJECT,   turn_usage,            "turn_usage",             AO_IN_USAGE,                0,     "scope total: usage of the turn's main loop") \
+    X(OBJECT,   process_model_usage,   "process_model_usage",    AO_IN_USAGE,                0,     "scope total, the first of a process: what of model_usage it used itself; the rest was carried over from a saved session") \
     /* bye */                                                                                                           \
     X(U64,      records,               "records",                AO_IN_BYE,                  0,     "records sent, this one included") \
     X(U64,      dropped,               "dropped",                AO_IN_BYE,                  0,     "records dropped because the ring was full or memory short") \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import sqlite3
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from host_runs import Done, Home
 
+SHARED = Path(os.environ.get("AGENTOBS_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 MODEL = "claude-sonnet-4-5"  # 3 and 15 USD per million tokens
 SESSION = "11111111-2222-4333-8444-555555555555"
 KEY = "a key of the host, long enough"
@@ -383,3 +385,45 @@ def test_the_transcript_of_a_run_that_was_recorded_is_not_billed_again(home: Hom
     saved = read(home, transcript(home, "saved", SESSION, EARLY))
     assert bill(saved) == (Decimal(0), 2, Decimal("0.006"))
     assert os.path.exists(home.store)
+
+
+def test_what_only_the_totals_told_of_is_not_billed_again_from_a_transcript(home: Home) -> None:
+    """An old version did not stream its sub-agent: 3 requests are seen, the totals hold 3 more. The transcript has them."""
+    lines = [json.loads(line) for line in stream(home, "live", SESSION, ["m1", "m2", "m3"], 0.018, 6000).read_text().splitlines()]
+    for number, line in enumerate(lines):
+        line["timestamp"] = f"2026-11-01T10:{number:02}:00.000Z"
+    path = home.folder / "dated.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert bill(read(home, path)) == (Decimal("0.018"), 0, 0)
+    assert home.rows("SELECT kind, count(*) FROM costs GROUP BY kind ORDER BY kind") == [("request", 3), ("unattributed", 1)]
+    during = [(f"sub{number}", "2026-11-01T10:02:30.000Z") for number in range(3)]
+    for _ in range(2):
+        assert bill(read(home, transcript(home, "sub", SESSION, during)))[:2] == (0, 3)
+    # One more than the totals held, one of another day, and one of another session: nobody was billed for them.
+    more = [*during, ("sub3", "2026-11-01T10:02:40.000Z"), ("late", "2026-11-02T10:00:00.000Z")]
+    assert bill(read(home, transcript(home, "more", SESSION, more)))[:2] == (Decimal("0.006"), 3)
+    assert bill(read(home, transcript(home, "other", SESSION[:-1] + "7", during)))[:2] == (Decimal("0.009"), 0)
+
+
+RECORDED = sorted((SHARED / "observed_transcripts").glob("*.jsonl"))
+
+
+@pytest.mark.skipif(not RECORDED, reason="no recordings here")
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_whatever_tells_of_a_session_and_in_which_order_it_is_billed_once(home: Home, path: Path) -> None:
+    """Its stream as a file and through pipes, and its transcript: each order, in a store of its own."""
+    lines = path.parent.parent.joinpath("observed", path.name).read_bytes()
+    told = [json.loads(line, parse_float=Decimal) for line in lines.splitlines() if b'"total_cost_usd"' in line]
+    ways: dict[str, Any] = {"stream": path.parent.parent / "observed" / path.name, "transcript": path, "pipe": lines}
+    orders = list(itertools.permutations(ways)) + [("pipe", "pipe", "transcript"), ("transcript", "pipe", "pipe")]
+    for number, order in enumerate(orders):
+        store = home.folder / f"{number}.db"
+        costs = []
+        for way in order:
+            source = {"stdin": ways[way]} if way == "pipe" else {}
+            words = [] if way == "pipe" else [str(ways[way])]
+            done = home.host("read", "--no-upload", "--store", str(store), "--report", str(home.report_path), *words, **source)
+            assert done.returncode == 0, done.stderr
+            costs.append(home.report()["cost"]["total_usd"])
+        assert abs(costs[0] - told[-1]["total_cost_usd"]) < Decimal("1e-9"), order
+        assert costs[1:] == [0] * (len(order) - 1), order

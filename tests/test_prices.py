@@ -115,6 +115,16 @@ def test_a_table_that_is_not_there_or_cannot_be_written_is_told(prices):
     assert "cannot" in done.stderr and (prices.folder / ".config").read_text() == "in the way"
 
 
+def test_a_link_to_a_table_elsewhere_stays_a_link(prices):
+    prices.installed.parent.mkdir(parents=True)
+    kept = prices.folder / "dotfiles.json"
+    kept.write_text("old")
+    prices.installed.symlink_to(kept)
+    prices.run("prices", "--update", prices.table())
+    assert prices.installed.is_symlink() and json.loads(kept.read_text()) == MINE
+    assert sorted(path.name for path in prices.installed.parent.iterdir()) == ["prices.json"]
+
+
 def test_a_relative_config_home_is_ignored(prices):
     prices.run("prices", "--update", prices.table(), XDG_CONFIG_HOME="here")
     assert prices.installed.exists() and not (prices.folder / "here").exists()

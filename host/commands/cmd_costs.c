@@ -1,17 +1,14 @@
 /* agentobs-host costs: what it all cost, summed up by what one asks for. */
 #define _GNU_SOURCE
 #include <stdio.h>
-#include <time.h>
 
 #include "core/mem.h"
-#include "host/clock.h"
 #include "host/commands/command_store.h"
 #include "host/commands/commands.h"
 #include "host/e2b/settle.h"
 #include "host/exit_codes.h"
 #include "host/money/cost_print.h"
 #include "host/money/costs.h"
-#include "host/money/tool_costs.h"
 #include "host/run/settings.h"
 #include "host/view/console.h"
 
@@ -30,7 +27,7 @@ static const struct option_spec costs_specs[] = {
     {"by", 0, OPTION_CHOICE, offsetof(struct costs_options, by), COST_BY_WORDS, "model", NULL,
      "what to sum up by"},
     {"explain", 0, OPTION_FLAG, offsetof(struct costs_options, explain), NULL, NULL, NULL,
-     "where the money went: of TRACE, else of the period"},
+     "where the money went"},
     {"reprice", 0, OPTION_FLAG, offsetof(struct costs_options, reprice), NULL, NULL, NULL,
      "at today's prices, or those of --prices; changes nothing"},
     {"reconcile", 0, OPTION_TEXT, offsetof(struct costs_options, reconcile), "FILE", NULL, NULL,
@@ -49,115 +46,13 @@ static const struct option_spec costs_specs[] = {
 
 const struct options_page costs_page = {
     .usage = "costs [options] [TRACE|last]",
-    .about = "Tells what the stored runs cost.",
+    .about = "Tells what the stored runs cost: all of the period, or one TRACE.",
     .specs = costs_specs,
     .count = AO_ARRAY_LEN(costs_specs),
     .max_arguments = 1,
     .notes = "Days are UTC. The cost of a tool is an estimate: the tokens that its results\n"
              "added to later prompts, at what those prompts cost.",
 };
-
-struct gathering {
-    struct cost_groups groups;
-    struct cost_groups traces; /* by tool: the traces of the period */
-    enum cost_by by;
-    uint64_t provisional; /* rows of sandboxes that have not ended, as far as is known */
-    int err;
-};
-
-static const char *day_of(uint64_t ns, char out[16])
-{
-    time_t seconds = (time_t)(ns / CLOCK_SECOND);
-    struct tm utc;
-    if (ns == 0 || !gmtime_r(&seconds, &utc) || !strftime(out, 16, "%Y-%m-%d", &utc))
-        return "(no date)";
-    return out;
-}
-
-static const char *key_of_who(const struct cost_item *item, enum store_who which)
-{
-    static const char *const none[WHO_COUNT] = {
-        [WHO_TENANT] = "(no tenant)",      [WHO_TEAM] = "(no team)",       [WHO_ORGANIZATION] = "(no organization)",
-        [WHO_UNIT] = "(no business unit)", [WHO_FEATURE] = "(no feature)",
-    };
-    return item->who[which] ? item->who[which] : none[which];
-}
-
-static const char *key_of(const struct gathering *g, const struct cost_item *item, char buffer[AO_TRACE_ID_HEX + 1])
-{
-    switch (g->by) {
-    case COST_BY_MODEL:
-        return item->model ? item->model : "E2B sandbox";
-    case COST_BY_DAY:
-        return day_of(item->time, buffer);
-    case COST_BY_SESSION:
-        return item->session_id ? item->session_id : "(no session)";
-    case COST_BY_USER:
-        return item->user_id ? item->user_id : "(no user)";
-    case COST_BY_TOOL:
-    case COST_BY_RUN:
-        ao_trace_id_format(&item->trace_id, buffer);
-        return buffer;
-    case COST_BY_TENANT:
-        break;
-    }
-    return key_of_who(item, (enum store_who)(g->by - COST_BY_TENANT));
-}
-
-static int take_item(void *user, const struct cost_item *item)
-{
-    struct gathering *g = user;
-    char buffer[AO_TRACE_ID_HEX + 1];
-    struct cost_group *group =
-        cost_groups_get(g->by == COST_BY_TOOL ? &g->traces : &g->groups, key_of(g, item, buffer));
-    if (group)
-        cost_group_add(group, item);
-    g->provisional += item->sandbox.id && !item->sandbox.final;
-    g->err = group ? AO_OK : AO_ERR_NOMEM;
-    return g->err;
-}
-
-static int gather(struct gathering *g, struct store *store, const struct costs_options *options)
-{
-    int err = store_each_cost(store, NULL, options->since, options->until, take_item, g);
-    if (!err)
-        err = g->err;
-    for (size_t i = 0; i < g->traces.count && !err; i++) {
-        struct ao_trace_id trace;
-        err = ao_trace_id_parse(ao_str_from(g->traces.groups[i].key), &trace);
-        if (!err)
-            err = tool_costs_add(&g->groups, store, &trace);
-    }
-    cost_groups_sort(&g->groups, g->by == COST_BY_DAY ? COST_ORDER_KEY : COST_ORDER_AMOUNT);
-    return err;
-}
-
-static int print_costs(struct store *store, const struct costs_options *options)
-{
-    struct gathering g = {.by = (enum cost_by)options->by};
-    int err = gather(&g, store, options);
-    int code = AO_EXIT_OK;
-    if (err == AO_ERR_NOMEM) {
-        console_say("%s", ao_err_text(err));
-        code = AO_EXIT_FAILURE;
-    } else if (err) {
-        code = command_store_failed(store, err);
-    } else if (options->json) {
-        code = cost_print_json(&g.groups, g.by) ? AO_EXIT_FAILURE : AO_EXIT_OK;
-    } else if (options->csv) {
-        cost_print_csv(&g.groups, g.by);
-    } else if (g.groups.count == 0) {
-        console_say("nothing was billed in this period");
-    } else {
-        cost_print_table(&g.groups, g.by);
-        if (g.provisional)
-            console_say("costs of sandboxes that are provisional: %llu; agentobs-host costs --settle asks E2B",
-                        (unsigned long long)g.provisional);
-    }
-    cost_groups_release(&g.groups);
-    cost_groups_release(&g.traces);
-    return code;
-}
 
 static int run_costs(const struct costs_options *options, const struct settings *settings, const char *which)
 {
@@ -181,7 +76,7 @@ static int run_costs(const struct costs_options *options, const struct settings 
     else if (options->settle)
         code = costs_settle(store, &settings->e2b_price, options->json);
     else
-        code = print_costs(store, options);
+        code = costs_by(store, &query, (enum cost_by)options->by, which);
     store_close(store);
     return code;
 }
@@ -195,8 +90,8 @@ static const char *misuse(const struct costs_options *options, const struct opti
         return "--explain, --reprice, --reconcile and --settle exclude each other";
     if (options->settle && (options->csv || options->since || options->until))
         return "--settle takes every sandbox whose cost is provisional, and prints words or --json";
-    if (rest->count && !options->explain)
-        return "a TRACE goes with --explain";
+    if (rest->count && (options->reprice || options->reconcile || options->settle))
+        return "--reprice, --reconcile and --settle take no TRACE";
     return NULL;
 }
 

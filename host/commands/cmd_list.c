@@ -57,13 +57,6 @@ static enum console_style style_of(enum run_status status)
     return status == RUN_OK ? STYLE_GREEN : status == RUN_RUNNING || status == RUN_OPEN ? STYLE_YELLOW : STYLE_RED;
 }
 
-/* Of a path the end tells most. */
-static const char *what_ran(const struct run *run)
-{
-    const char *slash = !run->command && run->source ? strrchr(run->source, '/') : NULL;
-    return run->command ? run->command : slash && slash[1] ? slash + 1 : run->source;
-}
-
 static int print_line(void *user, const struct run *run)
 {
     struct listing *listing = user;
@@ -78,7 +71,7 @@ static int print_line(void *user, const struct run *run)
         console_format_duration(console, run->end - run->start, duration);
     console_format_money(run->cost_pusd, money);
     ao_buf_clear(&listing->buf);
-    console_escape_fit(&listing->buf, console, ao_str_from(what_ran(run)),
+    console_escape_fit(&listing->buf, console, ao_str_from(run_what(run)),
                        console->width > 90 ? console->width - 62 : 28);
     printf("%-10.8s %-16s %s%-8s%s %10s %10s  %.*s\n", trace, when, console_style(console, style_of(run->status)),
            run_status_name(run->status), console_style(console, STYLE_PLAIN), duration, money, (int)listing->buf.len,

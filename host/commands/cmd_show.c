@@ -134,14 +134,9 @@ static int show_json(struct store *store, const struct run *run)
 static int show(struct store *store, const struct show_options *options, const char *which)
 {
     struct run run;
-    int err = store_find_run(store, which, &run);
-    if (err == AO_ERR_NOTFOUND && strcmp(which, "last") == 0) {
-        console_say("no runs yet; agentobs-host run -- COMMAND makes one");
-        return AO_EXIT_USAGE;
-    }
-    if (err)
-        return command_store_failed(store, err);
-    int code = AO_EXIT_OK;
+    int err, code = command_find_run(store, which, &run);
+    if (code != AO_EXIT_OK)
+        return code;
     if (options->json)
         code = show_json(store, &run);
     else if ((err = tree_print(store, &run, stdout, options->all ? 0 : TREE_LINES_DEFAULT)) ||

@@ -5,6 +5,7 @@
 #include "host/commands/command_store.h"
 #include "host/commands/commands.h"
 #include "host/exit_codes.h"
+#include "host/store/store_queue.h"
 #include "host/view/console.h"
 #include "host/view/json_out.h"
 

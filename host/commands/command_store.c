@@ -41,6 +41,16 @@ struct store *command_open_store(const char *path, enum store_mode mode, int *re
     return store;
 }
 
+int command_find_run(struct store *store, const char *which, struct run *ret_run)
+{
+    int err = store_find_run(store, which, ret_run);
+    if (err == AO_ERR_NOTFOUND && strcmp(which, "last") == 0) {
+        console_say("no runs yet; agentobs-host run -- COMMAND makes one");
+        return AO_EXIT_USAGE;
+    }
+    return err ? command_store_failed(store, err) : AO_EXIT_OK;
+}
+
 int command_store_failed(const struct store *store, int err)
 {
     console_say_text(store_error(store));

@@ -350,24 +350,27 @@ void claude_turn_close(struct claude_tree *tree, struct claude_session *session,
             AO_SET(record, field, ao_buf_str(json));                     \
     } while (0)
 
-void claude_totals(struct claude_tree *tree, const struct claude_session *session, const int64_t *cost_pusd,
-                   yyjson_val *by_model, yyjson_val *turn, uint64_t time)
+void claude_totals(struct claude_tree *tree, const struct claude_session *session, const struct claude_told *told,
+                   uint64_t time)
 {
     struct ao_record record;
-    struct ao_buf models, usage;
+    struct ao_buf models, process, usage;
     ao_buf_init(&models, AO_RECORD_MAX);
+    ao_buf_init(&process, AO_RECORD_MAX);
     ao_buf_init(&usage, AO_RECORD_MAX);
     claude_record(&record, AO_KIND_USAGE, time);
     AO_SET(&record, scope, AO_STR("total"));
     AO_SET(&record, span_id, session->agent);
     if (session->id[0])
         AO_SET(&record, session_id, ao_str_from(session->id));
-    if (cost_pusd)
-        AO_SET(&record, total_cost_usd, *cost_pusd);
-    SET_OBJECT(tree, &record, model_usage, by_model, &models);
-    SET_OBJECT(tree, &record, turn_usage, turn, &usage);
+    if (told->cost_pusd)
+        AO_SET(&record, total_cost_usd, *told->cost_pusd);
+    SET_OBJECT(tree, &record, model_usage, told->by_model, &models);
+    SET_OBJECT(tree, &record, process_model_usage, told->process, &process);
+    SET_OBJECT(tree, &record, turn_usage, told->turn, &usage);
     if (AO_HAS(&record, total_cost_usd) || AO_HAS(&record, model_usage) || AO_HAS(&record, turn_usage))
         claude_emit(tree, &record);
     ao_buf_release(&models);
+    ao_buf_release(&process);
     ao_buf_release(&usage);
 }

@@ -70,9 +70,8 @@ void claude_turn_need(struct claude_tree *tree, struct claude_session *session, 
 void claude_turn_close(struct claude_tree *tree, struct claude_session *session, uint64_t time,
                        const struct claude_outcome *outcome);
 void claude_agent_close(struct claude_tree *tree, struct claude_session *session, bool unfinished);
-/* The agent's own running totals: cost (NULL: not told), modelUsage, and the usage of the turn. */
-void claude_totals(struct claude_tree *tree, const struct claude_session *session, const int64_t *cost_pusd,
-                   yyjson_val *by_model, yyjson_val *turn, uint64_t time);
+void claude_totals(struct claude_tree *tree, const struct claude_session *session, const struct claude_told *told,
+                   uint64_t time);
 
 /* ---- claude_llm.c ---- */
 

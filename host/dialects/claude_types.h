@@ -82,6 +82,14 @@ struct claude_outcome {
     bool unfinished;
 };
 
+/* The agent's own running totals. NULL: not told. */
+struct claude_told {
+    const int64_t *cost_pusd;
+    yyjson_val *by_model; /* modelUsage */
+    yyjson_val *process;  /* what of it the process used itself; of its first totals only */
+    yyjson_val *turn;     /* usage of the turn's main loop */
+};
+
 struct claude_session {
     char *id; /* "" when not told */
     uint64_t key; /* a hash of it that never changes */
@@ -99,6 +107,7 @@ struct claude_session {
     struct ao_buf facts;          /* JSON object: attributes of the agent span */
     struct ao_buf summary;        /* JSON object: the latest result's attributes */
     bool facts_changed;           /* since the span's start */
+    uint64_t results;   /* numbered ones of its process, from 0 on without a gap; UINT64_MAX: no more of interest */
     bool failed, ended; /* of the last turn: with an error; in order */
     char *error_type, *error_message;
 };

@@ -94,8 +94,11 @@ static void result(struct dialect *d, struct claude_session *session, yyjson_val
     if (!session->turn_open)
         claude_turn_open(&d->tree, session, time);
     close_turn(d, session, claude_get(data, "result"), time);
-    claude_totals(&d->tree, session, claude_pico(data, "cost", &cost) ? &cost : NULL, NULL, claude_get(data, "usage"),
-                  time);
+    const struct claude_told told = {
+        .cost_pusd = claude_pico(data, "cost", &cost) ? &cost : NULL,
+        .turn = claude_get(data, "usage"),
+    };
+    claude_totals(&d->tree, session, &told, time);
 }
 
 static void complete(struct dialect *d, struct claude_session *session, yyjson_val *data, uint64_t time)

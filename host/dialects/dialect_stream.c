@@ -252,6 +252,24 @@ static struct ao_str error_message_of(yyjson_val *line)
     return first.ptr ? first : claude_str(line, "result");
 }
 
+/*
+ * What the process itself used of the totals that it tells first: a resumed or forked session goes on counting from what
+ * it saved. Later results say only what came since the last one, and results that were not seen leave a gap.
+ */
+static yyjson_val *used_by_process(struct claude_session *session, yyjson_val *line)
+{
+    uint64_t index;
+    if (!claude_u64(line, "result_index", &index) || index != session->results) {
+        session->results = UINT64_MAX;
+        return NULL;
+    }
+    session->results++;
+    if (yyjson_obj_size(claude_get(line, "modelUsage")) == 0)
+        return NULL; /* one that failed before anything was counted or loaded */
+    session->results = UINT64_MAX;
+    return claude_get(line, "model_usage_since_last_result");
+}
+
 static void denials(struct dialect *d, struct claude_session *session, yyjson_val *line, uint64_t time)
 {
     size_t i, count;
@@ -305,8 +323,13 @@ static void result_line(struct dialect *d, struct claude_session *session, yyjso
         session->summary = attributes;
         ao_buf_init(&attributes, AO_RECORD_MAX);
     }
-    const int64_t *reported = claude_pico(line, "total_cost_usd", &cost) ? &cost : NULL;
-    claude_totals(tree, session, reported, claude_get(line, "modelUsage"), claude_get(line, "usage"), time);
+    const struct claude_told told = {
+        .cost_pusd = claude_pico(line, "total_cost_usd", &cost) ? &cost : NULL,
+        .by_model = claude_get(line, "modelUsage"),
+        .process = used_by_process(session, line),
+        .turn = claude_get(line, "usage"),
+    };
+    claude_totals(tree, session, &told, time);
     ao_buf_release(&output);
     ao_buf_release(&attributes);
     ao_buf_release(&type);

@@ -209,8 +209,11 @@ static void system_line(struct dialect *d, struct claude_thread *thread, yyjson_
 static void cost_state(struct dialect *d, struct claude_session *session, yyjson_val *line, uint64_t time)
 {
     int64_t cost;
-    claude_totals(&d->tree, session, claude_pico(line, "totalCostUSD", &cost) ? &cost : NULL,
-                  claude_get(line, "modelUsage"), NULL, time);
+    const struct claude_told told = {
+        .cost_pusd = claude_pico(line, "totalCostUSD", &cost) ? &cost : NULL,
+        .by_model = claude_get(line, "modelUsage"),
+    };
+    claude_totals(&d->tree, session, &told, time);
 }
 
 /* ---- lines ---- */

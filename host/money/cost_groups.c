@@ -13,8 +13,10 @@ int64_t cost_add(int64_t a, int64_t b)
 
 void cost_groups_release(struct cost_groups *groups)
 {
-    for (size_t i = 0; i < groups->count; i++)
+    for (size_t i = 0; i < groups->count; i++) {
         ao_free(groups->groups[i].key);
+        ao_free(groups->groups[i].name);
+    }
     ao_free(groups->groups);
     ao_free(groups->slots);
     *groups = (struct cost_groups){0};
@@ -22,9 +24,7 @@ void cost_groups_release(struct cost_groups *groups)
 
 static size_t slot_of(const struct cost_groups *groups, const char *key)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (const char *p = key; *p; p++)
-        hash = (hash ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+    uint64_t hash = ao_hash(AO_HASH_START, ao_str_from(key));
     size_t slot = (size_t)(hash ^ hash >> 32) & (groups->slot_count - 1);
     while (groups->slots[slot] && strcmp(groups->groups[groups->slots[slot] - 1].key, key) != 0)
         slot = (slot + 1) & (groups->slot_count - 1);
@@ -67,6 +67,12 @@ struct cost_group *cost_groups_get(struct cost_groups *groups, const char *key)
     return &groups->groups[groups->count - 1];
 }
 
+struct cost_group *cost_groups_find(const struct cost_groups *groups, const char *key)
+{
+    size_t slot = groups->count ? slot_of(groups, key) : 0;
+    return groups->count && groups->slots[slot] ? &groups->groups[groups->slots[slot] - 1] : NULL;
+}
+
 static void add_usage(struct span_usage *into, const struct span_usage *usage)
 {
     into->input += usage->input;
@@ -83,6 +89,7 @@ static void add_usage(struct span_usage *into, const struct span_usage *usage)
 void cost_group_add(struct cost_group *group, const struct cost_item *item)
 {
     group->items++;
+    group->assumed += item->served_known && (item->rules & AO_COST_ASSUMED) != 0;
     add_usage(&group->usage, &item->usage);
     if (item->cost_pusd == AO_COST_UNKNOWN) {
         group->unpriced++;

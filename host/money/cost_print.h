@@ -6,14 +6,23 @@
 #include "host/view/console.h"
 
 /* Those from TENANT on are enum store_who, in its order. */
-enum cost_by { COST_BY_MODEL, COST_BY_DAY, COST_BY_SESSION, COST_BY_USER, COST_BY_TOOL, COST_BY_RUN, COST_BY_TENANT };
-#define COST_BY_WORDS "model|day|session|user|tool|run|tenant|team|org|unit|feature"
+enum cost_by {
+    COST_BY_MODEL,
+    COST_BY_DAY,
+    COST_BY_SESSION,
+    COST_BY_USER,
+    COST_BY_TOOL,
+    COST_BY_AGENT,
+    COST_BY_RUN, /* the key is the trace id, COST_KEY_RUN_SEPARATOR, and the root's id */
+    COST_BY_TENANT,
+};
+#define COST_BY_WORDS "model|day|session|user|tool|agent|run|tenant|team|org|unit|feature"
+#define COST_KEY_RUN_SEPARATOR '/'
 
 void cost_print_table(const struct cost_groups *groups, enum cost_by by);
 int cost_print_json(const struct cost_groups *groups, enum cost_by by); /* AO_ERR_NOMEM, AO_ERR_IO */
 /* A text that a spreadsheet would take for a formula gets an apostrophe in front. */
 void cost_print_csv(const struct cost_groups *groups, enum cost_by by);
-
 
 /* Cells of such a table on stdout: an untrusted text, cut or filled to its columns; an amount in 11 columns. */
 void cost_print_key(const struct console *console, const char *key, size_t columns);

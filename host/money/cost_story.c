@@ -251,20 +251,6 @@ static bool has_type(const struct tree_node *node, const char *type)
     return node->type && strcmp(node->type, type) == 0;
 }
 
-/* The nearest agent above that another agent or a tool started; TREE_NONE: the main loop. */
-static uint32_t subagent_of(const struct tree *tree, uint32_t index)
-{
-    uint32_t found = TREE_NONE;
-    for (uint32_t at = index; at != TREE_NONE; at = tree->nodes[at].parent) {
-        bool starts = has_type(&tree->nodes[at], "agent") || has_type(&tree->nodes[at], "tool");
-        if (found != TREE_NONE && starts)
-            return found;
-        if (found == TREE_NONE && has_type(&tree->nodes[at], "agent"))
-            found = at;
-    }
-    return TREE_NONE;
-}
-
 struct threaded {
     struct ao_span_id span_id;
     uint64_t thread;
@@ -323,7 +309,7 @@ static int walk_spans(struct telling *t, const struct tree *tree)
     int err = AO_OK;
     for (uint32_t i = 0; i < tree->count && !err; i++) {
         const struct tree_node *node = &tree->nodes[i];
-        subagents[i] = subagent_of(tree, i);
+        subagents[i] = tree_subagent(tree, i);
         if (subagents[i] != TREE_NONE)
             err = add_subagent(t, &tree->nodes[subagents[i]], node);
         if (has_type(node, "task") && node->parent != TREE_NONE) { /* a root is the run itself */

@@ -35,17 +35,19 @@ static void print_line(const struct console *console, const char *name, int64_t 
     printf("  %s\n", more);
 }
 
-static const char *text_of_count(uint64_t count, const char *what, char out[64])
+#define COUNTED_MAX 96u
+
+static const char *text_of_count(uint64_t count, const char *what, char out[COUNTED_MAX])
 {
     char number[CONSOLE_NUMBER];
     console_format_count(count, number);
-    snprintf(out, 64, "%s %s", number, what);
+    snprintf(out, COUNTED_MAX, "%s %s", number, what);
     return out;
 }
 
 static void print_failures(const struct console *console, const struct cost_story *story)
 {
-    char text[96], wait[CONSOLE_NUMBER];
+    char text[COUNTED_MAX], wait[CONSOLE_NUMBER];
     if (story->failed_runs) {
         snprintf(text, sizeof(text), "%llu of %llu", (unsigned long long)story->failed_runs,
                  (unsigned long long)story->runs);
@@ -83,7 +85,7 @@ static void print_cache(const struct console *console, const struct cost_story *
 
 static void print_groups(const struct console *console, const struct cost_groups *groups, const char *title, const char *calls)
 {
-    char text[64], name[AO_MODEL_ID_MAX];
+    char text[COUNTED_MAX], name[AO_MODEL_ID_MAX];
     if (groups->count)
         printf("\n%s%s%s\n", console_style(console, STYLE_BOLD), title, console_style(console, STYLE_PLAIN));
     for (size_t i = 0; i < groups->count && i < LIST_MAX; i++) {
@@ -121,20 +123,25 @@ static void print_growths(const struct console *console, const struct cost_story
         print_growth(console, &story->growths[i]);
 }
 
+static void print_per_success(const struct console *console, const char *name, const struct cost_story *story, uint64_t count)
+{
+    char text[COUNTED_MAX];
+    if (count)
+        print_line(console, name, story->total_pusd / (int64_t)count,
+                   text_of_count(count, story->unpriced ? "succeeded; failures are in it; at least so much"
+                                                        : "succeeded; failures are in it", text));
+}
+
 void cost_story_print(const struct cost_story *story)
 {
     struct console console;
-    char text[96];
+    char text[COUNTED_MAX];
     console_init(&console, stdout);
     snprintf(text, sizeof(text), "%llu %s%s", (unsigned long long)story->runs, story->runs == 1 ? "run" : "runs",
              story->unpriced ? "; at least so much: some of it has no price" : "");
     print_line(&console, "total", story->total_pusd, text);
-    if (story->ok_runs)
-        print_line(&console, "per successful run", per_success(story, story->ok_runs),
-                   text_of_count(story->ok_runs, "succeeded; failures are in it", text));
-    if (story->ok_tasks)
-        print_line(&console, "per successful task", per_success(story, story->ok_tasks),
-                   text_of_count(story->ok_tasks, "succeeded; failures are in it", text));
+    print_per_success(&console, "per successful run", story, story->ok_runs);
+    print_per_success(&console, "per successful task", story, story->ok_tasks);
     if (story->e2b_pusd)
         print_line(&console, "sandboxes", story->e2b_pusd, "");
     print_failures(&console, story);
@@ -159,7 +166,7 @@ static bool has_notable_growth(const struct cost_story *story)
 void cost_story_print_short(const struct cost_story *story)
 {
     struct console console;
-    char text[96], number[CONSOLE_NUMBER];
+    char text[COUNTED_MAX], number[CONSOLE_NUMBER];
     bool unread = is_notable(story, story->unread_pusd), saved = is_notable(story, story->cache_saved_pusd);
     bool agents = is_notable(story, story->subagents_pusd), growth = has_notable_growth(story);
     if (!unread && !saved && !agents && !growth && !story->retries && !story->failed_requests)

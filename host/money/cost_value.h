@@ -10,7 +10,7 @@
 #define AO_HOST_COST_VALUE_H
 
 #include "core/cost.h"
-#include "host/store/store.h"
+#include "host/store/store_costs.h"
 
 enum prompt_length {
     LENGTH_OF_PROMPT, /* one request: its own prompt decides */

@@ -6,6 +6,7 @@
 #define AO_HOST_COSTS_H
 
 #include "core/price.h"
+#include "host/money/cost_print.h"
 #include "host/store/store.h"
 
 enum costs_format { COSTS_TABLE, COSTS_JSON, COSTS_CSV };
@@ -20,6 +21,8 @@ struct costs_query {
 int costs_reprice(struct store *store, const struct costs_query *query);
 /* Compares the store with what somebody else counted: reconcile.h. */
 int costs_reconcile(struct store *store, const struct costs_query *query, const char *path);
+/* Sums by a word, of one run's trace, or (which NULL) of all; both within the period. */
+int costs_by(struct store *store, const struct costs_query *query, enum cost_by by, const char *which);
 /* Where the money went: of one run's trace, or (which NULL) of the period: cost_story.h. */
 int costs_explain(struct store *store, const struct costs_query *query, const char *which);
 

@@ -39,16 +39,12 @@ int costs_explain(struct store *store, const struct costs_query *query, const ch
     struct story_scope scope = {.since = query->since, .until = query->until, .prices = query->prices};
     struct run run = {.start = 0};
     struct cost_story story;
-    int code = AO_EXIT_OK;
-    int err = which ? store_find_run(store, which, &run) : AO_OK;
-    if (err == AO_ERR_NOTFOUND && strcmp(which, "last") == 0) {
-        console_say("no runs yet; agentobs-host run -- COMMAND makes one");
-        return AO_EXIT_USAGE;
-    }
+    int code = which ? command_find_run(store, which, &run) : AO_EXIT_OK;
+    if (code != AO_EXIT_OK)
+        return code;
     if (which)
         scope = (struct story_scope){.trace_id = &run.trace_id, .prices = query->prices};
-    if (!err)
-        err = cost_story_make(store, &scope, &story);
+    int err = cost_story_make(store, &scope, &story);
     if (err == AO_ERR_NOMEM) {
         console_say("%s", ao_err_text(err));
         code = AO_EXIT_FAILURE;
@@ -58,7 +54,6 @@ int costs_explain(struct store *store, const struct costs_query *query, const ch
         code = print(&story, query->format);
         cost_story_release(&story);
     }
-    if (which)
-        run_release(&run);
+    run_release(&run);
     return code;
 }

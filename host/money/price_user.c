@@ -1,15 +1,11 @@
 #include "host/money/price_user.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/mem.h"
+#include "host/file.h"
 #include "host/money/price_table.h"
 #include "host/text.h"
 #include "host/xdg.h"
@@ -79,65 +75,14 @@ static int fail(char **ret_error, const char *what, const char *path)
     return AO_ERR_IO;
 }
 
-static int make_folders(char *path, char **ret_error)
+/* Of a folder that cannot be made the path names that one. */
+static int install(char *path, struct ao_str text, char **ret_error)
 {
-    int err = AO_OK;
-    for (char *slash = strchr(path + 1, '/'); slash && !err; slash = strchr(slash + 1, '/')) {
-        struct stat info;
-        *slash = '\0';
-        if (stat(path, &info) != 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
-            err = fail(ret_error, "cannot make this folder", path);
-        *slash = '/';
-    }
-    return err;
-}
-
-static int write_all(int fd, struct ao_str text)
-{
-    while (text.len) {
-        ssize_t wrote = write(fd, text.ptr, text.len);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return AO_ERR_IO;
-        text = (struct ao_str){text.ptr + wrote, text.len - (size_t)wrote};
-    }
-    return AO_OK;
-}
-
-/* So that the new name survives a crash, too; a file system that cannot is none of our business. */
-static void sync_folder(char *path)
-{
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    *slash = '/';
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
-}
-
-static int replace_file(char *path, struct ao_str text, char **ret_error)
-{
-    char *beside = text_format("%s.%ld.tmp", path, (long)getpid());
-    if (!beside)
-        return AO_ERR_NOMEM;
-    (void)unlink(beside); /* what a crash of a process with this number left */
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    int err = fd < 0 ? fail(ret_error, "cannot be made", beside) : AO_OK;
-    if (!err && (write_all(fd, text) || fsync(fd)))
-        err = fail(ret_error, "cannot be written", beside);
-    if (fd >= 0 && close(fd) && !err)
-        err = fail(ret_error, "cannot be written", beside);
-    if (!err && rename(beside, path))
-        err = fail(ret_error, "cannot be replaced", path);
-    if (!err)
-        sync_folder(path);
-    else if (fd >= 0)
-        (void)unlink(beside);
-    ao_free(beside);
-    return err;
+    int err = file_make_folders(path);
+    if (err)
+        return fail(ret_error, "cannot make this folder", path);
+    err = file_replace(path, text, 0600);
+    return err == AO_ERR_IO ? fail(ret_error, "cannot be replaced", path) : err;
 }
 
 int price_user_install(const char *from, struct ao_price_table *ret_table, char **ret_error)
@@ -154,9 +99,7 @@ int price_user_install(const char *from, struct ao_price_table *ret_table, char 
         err = AO_ERR_USAGE;
     }
     if (!err)
-        err = make_folders(path, ret_error);
-    if (!err)
-        err = replace_file(path, ao_buf_str(&text), ret_error);
+        err = install(path, ao_buf_str(&text), ret_error);
     ao_free(path);
     ao_buf_release(&text);
     if (err)
@@ -176,7 +119,7 @@ int price_user_remove(char **ret_error)
     if (unlink(path))
         err = errno == ENOENT || errno == ENOTDIR ? AO_ERR_NOTFOUND : fail(ret_error, "cannot be removed", path);
     else
-        sync_folder(path);
+        file_sync_folder(path);
     ao_free(path);
     return err;
 }

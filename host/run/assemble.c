@@ -33,6 +33,7 @@ int assembly_new(const struct assembly_config *config, struct assembly **ret_ass
     a->config = *config;
     idmap_init(&a->spans, config->seed);
     idmap_init(&a->writer_map, config->seed);
+    idmap_init(&a->event_counts, config->seed);
     a->ledger = ao_ledger_new();
     int err = a->ledger ? make_root(a) : AO_ERR_NOMEM;
     a->config.name = NULL;
@@ -55,8 +56,10 @@ void assembly_free(struct assembly *a)
     ao_free(a->entries);
     ao_free(a->events);
     ao_free(a->writers);
+    ao_free(a->cost_rows);
     idmap_release(&a->spans);
     idmap_release(&a->writer_map);
+    idmap_release(&a->event_counts);
     ao_bill_release(&a->bill);
     ao_ledger_free(a->ledger);
     ao_free(a->session_id);
@@ -331,6 +334,46 @@ static int take_span(struct assembly *a, const struct ao_record *r)
     return err;
 }
 
+static struct ao_span_id event_key(uint64_t hash)
+{
+    struct ao_span_id key;
+    memcpy(key.bytes, &hash, sizeof(key.bytes));
+    return key;
+}
+
+static uint64_t hash_event(const struct span_event *event)
+{
+    uint64_t hash = ao_hash(AO_HASH_START, (struct ao_str){(const char *)event->span_id.bytes, sizeof(event->span_id)});
+    hash = ao_hash(hash, (struct ao_str){(const char *)&event->time, sizeof(event->time)});
+    hash = ao_hash(ao_hash(hash, ao_str_from(event->name)), AO_STR("\0"));
+    return ao_hash(hash, ao_str_from(event->attributes));
+}
+
+/*
+ * Tells the ordinal. A record that comes twice (same writer, same seq) is one event.
+ * Beyond AO_EVENTS_MAX those that are new count as the first of their kind.
+ */
+static int count_event(struct assembly *a, const struct ao_record *r, struct span_event *event)
+{
+    uint64_t hash = hash_event(event);
+    struct ao_span_id kind = event_key(hash), record = kind;
+    if (AO_HAS(r, writer) && AO_HAS(r, seq)) {
+        hash = ao_hash(hash, (struct ao_str){(const char *)r->writer.bytes, sizeof(r->writer)});
+        record = event_key(ao_hash(hash, (struct ao_str){(const char *)&r->seq, sizeof(r->seq)}));
+        size_t known = idmap_get(&a->event_counts, &record);
+        if (known != IDMAP_NONE) {
+            event->ordinal = known;
+            return AO_OK;
+        }
+    }
+    size_t before = idmap_get(&a->event_counts, &kind);
+    if (before == IDMAP_NONE && a->event_counts.count >= AO_EVENTS_MAX)
+        return AO_OK;
+    event->ordinal = before == IDMAP_NONE ? 0 : before;
+    int err = idmap_put(&a->event_counts, &kind, (size_t)event->ordinal + 1);
+    return err || ao_span_id_eq(&record, &kind) ? err : idmap_put(&a->event_counts, &record, (size_t)event->ordinal);
+}
+
 static int take_event(struct assembly *a, const struct ao_record *r)
 {
     if (!AO_HAS(r, name)) {
@@ -354,6 +397,8 @@ static int take_event(struct assembly *a, const struct ao_record *r)
     int err = assembly_keep(a, &event.name, r->name);
     if (!err && AO_HAS(r, attributes))
         err = assembly_keep(a, &event.attributes, r->attributes);
+    if (!err)
+        err = count_event(a, r, &event);
     if (err) {
         span_event_release(&event);
         return err;

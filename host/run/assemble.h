@@ -23,7 +23,7 @@
 #include "host/run/attribution.h"
 #include "host/run/earlier.h"
 #include "host/store/span.h"
-#include "host/store/store.h"
+#include "host/store/store_costs.h"
 
 struct assembly; /* private */
 

@@ -1,4 +1,4 @@
-/* The assembler's money: the ledger's bill, given to spans and written as cost rows. */
+/* The assembler's money: the ledger's bill, given to spans and to cost items. */
 #include "host/run/assemble_private.h"
 
 #include <stdlib.h>
@@ -264,22 +264,7 @@ static int fill_e2b_item(struct assembly *a, struct cost_item *out)
     return err;
 }
 
-int assembly_put_costs(struct assembly *a, struct store *store)
+int assembly_fill_cost(struct assembly *a, size_t index, struct cost_item *out)
 {
-    size_t count = a->bill.item_count + (a->has_e2b ? 1 : 0), filled = 0;
-    struct cost_item *items = ao_calloc(count + 1, sizeof(*items));
-    if (!items)
-        return AO_ERR_NOMEM;
-    int err = AO_OK;
-    while (filled < count && !err) {
-        err = filled < a->bill.item_count ? fill_cost_item(a, &a->bill.items[filled], &items[filled])
-                                          : fill_e2b_item(a, &items[filled]);
-        filled++;
-    }
-    if (!err)
-        err = store_put_run_costs(store, &a->config.trace_id, &a->config.root_id, items, count);
-    for (size_t i = 0; i < filled; i++)
-        cost_item_release(&items[i]);
-    ao_free(items);
-    return err;
+    return index < a->bill.item_count ? fill_cost_item(a, &a->bill.items[index], out) : fill_e2b_item(a, out);
 }

@@ -25,6 +25,12 @@ struct writer {
     bool said_hello, said_bye;
 };
 
+/* A cost item as it was last written. */
+struct cost_row {
+    uint64_t print; /* a hash of all that goes into it */
+    int64_t row;    /* its number in the store; 0 none */
+};
+
 struct assembly {
     struct assembly_config config;
     struct assembly_counts counts;
@@ -38,11 +44,14 @@ struct assembly {
     bool unknown_writer; /* one was beyond AO_WRITERS_MAX */
     struct span_event *events; /* not yet stored */
     size_t event_count, event_cap;
+    struct idmap event_counts; /* by hash: how many events of a kind, and the ordinal of a record */
     size_t dirty_count;
     struct ao_ledger *ledger;
     struct ao_bill bill;
     bool ledger_changed;
     bool costs_changed; /* the bill was not yet written */
+    struct cost_row *cost_rows; /* of the bill's items, by index */
+    size_t cost_row_count, cost_row_cap;
     bool trace_fixed;   /* something of the trace was stored: its id stays */
     struct store *store; /* where slim spans are; set by the first flush */
     struct e2b_bill e2b;
@@ -71,7 +80,11 @@ int assembly_show_who(struct assembly *a);
 int assembly_take_who(struct assembly *a, struct span *span, const struct ao_record *r);
 /* Of a cost row: whose it is. `session_id` as the agent calls it, absent: unknown. AO_ERR_NOMEM. */
 int assembly_cost_who(struct assembly *a, struct ao_str session_id, struct cost_item *item);
-/* Writes the bill's items as cost rows. */
+/* The cost item of the bill's item at that index; one beyond the last: of the sandbox. Release it in any case. */
+int assembly_fill_cost(struct assembly *a, size_t index, struct cost_item *out);
+/* Writes the bill's items as cost rows: those that are not in the store as they are now. */
 int assembly_put_costs(struct assembly *a, struct store *store);
+/* What was written is not there (any more): the next time all of them are. */
+void assembly_forget_costs(struct assembly *a);
 
 #endif

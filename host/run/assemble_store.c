@@ -231,8 +231,10 @@ int assembly_flush(struct assembly *a, struct store *store)
         err = put_all(a, store);
         if (!err)
             err = store_commit(store);
-        if (err)
+        if (err) {
             store_rollback(store);
+            assembly_forget_costs(a);
+        }
     }
     if (!err)
         mark_stored(a);

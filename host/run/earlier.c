@@ -3,6 +3,7 @@
 #include "core/limits.h"
 #include "core/mem.h"
 #include "host/clock.h"
+#include "host/run/earlier_rests.h"
 #include "host/run/idmap.h"
 
 #define SESSIONS_MAX 4096u
@@ -20,8 +21,10 @@ struct earlier {
     bool transcript;
     struct idmap messages; /* by hash: NOT_BILLED or BILLED */
     struct idmap sessions; /* by hash: told to the ledger */
+    struct idmap payers;   /* by hash of session and root: runs whose remainders were told to the ledger */
     char *fresh[FRESH_MAX]; /* sessions of which nothing was there to tell: forks, perhaps */
     size_t fresh_count;
+    struct earlier_rests rests;
     struct earlier_counts counts;
 };
 
@@ -33,6 +36,7 @@ int earlier_new(const struct earlier_config *config, struct earlier **ret_earlie
     e->config = *config;
     idmap_init(&e->messages, config->seed);
     idmap_init(&e->sessions, config->seed);
+    idmap_init(&e->payers, config->seed);
     if (config->session_id && !(e->session_id = ao_strdup(ao_str_from(config->session_id)))) {
         earlier_free(e);
         return AO_ERR_NOMEM;
@@ -47,8 +51,10 @@ void earlier_free(struct earlier *e)
         return;
     idmap_release(&e->messages);
     idmap_release(&e->sessions);
+    idmap_release(&e->payers);
     for (size_t i = 0; i < e->fresh_count; i++)
         ao_free(e->fresh[i]);
+    earlier_rests_release(&e->rests);
     ao_free(e->session_id);
     ao_free(e);
 }
@@ -63,13 +69,11 @@ struct earlier_counts earlier_counts(const struct earlier *e)
     return e->counts;
 }
 
-/* FNV-1a. Ids that collide by chance: one in 2^64; on purpose: a liar's own bill. */
+/* Ids that collide by chance: one in 2^64; on purpose: a liar's own bill. */
 static struct ao_span_id hash_of(struct ao_str text)
 {
     struct ao_span_id id;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < text.len; i++)
-        hash = (hash ^ (uint8_t)text.ptr[i]) * UINT64_C(0x100000001b3);
+    uint64_t hash = ao_hash(AO_HASH_START, text);
     memcpy(id.bytes, &hash, sizeof(id.bytes));
     return id;
 }
@@ -77,9 +81,12 @@ static struct ao_span_id hash_of(struct ao_str text)
 /* ---- one response ---- */
 
 struct question {
-    const struct earlier *earlier;
+    struct earlier *earlier;
     const struct ao_trace_id *trace_id;
     const struct ao_record *usage;
+    struct ao_ledger *ledger;
+    struct ao_str session; /* the agent's */
+    struct ao_span_id payer; /* root of the first run that was billed */
     bool billed;
     int64_t pusd;
 };
@@ -96,12 +103,111 @@ static bool same_time(const struct cost_item *item, const struct ao_record *usag
     return time && apart <= CLOCK_SKEW_NS;
 }
 
+static struct ao_usage usage_of(const struct cost_item *item)
+{
+    const struct span_usage *u = &item->usage;
+    return (struct ao_usage){
+        .input = u->input,
+        .output = u->output,
+        .cache_read = u->cache_read,
+        .cache_write = u->cache_write,
+        .cache_write_5m = u->cache_write_5m,
+        .cache_write_1h = u->cache_write_1h,
+        .thinking = u->thinking,
+        .web_search_requests = u->web_search_requests,
+    };
+}
+
+static int tell_earlier(struct ao_ledger *ledger, struct ao_str session, const struct cost_item *item)
+{
+    struct ao_usage usage = usage_of(item);
+    return ao_ledger_add_earlier(ledger, session, ao_str_from(item->model), &usage,
+                                 item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd);
+}
+
+/* True when the session is known to have begun as a copy of `other`, or of what that is in. */
+static bool is_fork_of(struct store *store, struct ao_str session, const char *other)
+{
+    char *id = ao_strdup(session);
+    bool found = false;
+    for (unsigned depth = 0; id && !found && depth < FORK_DEPTH_MAX; depth++) {
+        struct session_fork fork = {NULL, 0};
+        if (store_get_fork(store, id, &fork) != AO_OK)
+            break;
+        found = strcmp(fork.parent, other) == 0;
+        ao_free(id);
+        id = fork.parent;
+    }
+    ao_free(id);
+    return found;
+}
+
+/*
+ * A copy, whose original another session was billed for, is in the totals of this session as well. Those of the session
+ * itself, and of one that it is known to be a fork of, are told with the totals.
+ */
+static void tell_copied(struct question *q, const struct cost_item *item)
+{
+    if (!item->model || !item->agent_session_id || !q->session.len || same_text(item->agent_session_id, q->session))
+        return;
+    if (ao_span_id_is_zero(&q->payer))
+        q->payer = item->root_id;
+    if (ao_span_id_eq(&q->payer, &item->root_id) &&
+        !is_fork_of(q->earlier->config.store, q->session, item->agent_session_id))
+        (void)tell_earlier(q->ledger, q->session, item);
+}
+
+struct payer {
+    struct ao_ledger *ledger;
+    struct ao_str session;
+    const struct ao_span_id *root_id;
+};
+
+static int tell_rest(void *user, const struct cost_item *item)
+{
+    const struct payer *payer = user;
+    if (!item->model || !item->kind || strcmp(item->kind, "unattributed") != 0 ||
+        !ao_span_id_eq(&item->root_id, payer->root_id))
+        return 0;
+    struct ao_usage usage = usage_of(item);
+    return ao_ledger_add_again(payer->ledger, payer->session, ao_str_from(item->model), &usage,
+                               item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd, true) != AO_OK;
+}
+
+/* Another run recorded the very process of which this stream tells: its remainders in the session are this one's, too. */
+static void tell_rests(struct question *q)
+{
+    struct ao_span_id known;
+    struct payer payer = {q->ledger, q->session, &q->payer};
+    uint64_t hash = ao_hash(ao_hash(AO_HASH_START, (struct ao_str){(const char *)q->payer.bytes, sizeof(q->payer)}), q->session);
+    memcpy(known.bytes, &hash, sizeof(known.bytes));
+    char *session = idmap_get(&q->earlier->payers, &known) == IDMAP_NONE ? ao_strdup(q->session) : NULL;
+    if (!session)
+        return;
+    if (idmap_put(&q->earlier->payers, &known, 0) == AO_OK)
+        (void)store_each_session_cost(q->earlier->config.store, session, &q->earlier->config.root_id, tell_rest, &payer);
+    ao_free(session);
+}
+
+/* For totals that tell what they carried over. */
+static void tell_again(struct question *q, const struct cost_item *item)
+{
+    if (!item->model || !q->session.len)
+        return;
+    if (ao_span_id_is_zero(&q->payer))
+        q->payer = item->root_id;
+    if (!ao_span_id_eq(&q->payer, &item->root_id))
+        return;
+    struct ao_usage usage = usage_of(item);
+    (void)ao_ledger_add_again(q->ledger, q->session, ao_str_from(item->model), &usage,
+                              item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd, false);
+}
+
 static int compare_item(void *user, const struct cost_item *item)
 {
     struct question *q = user;
     const struct ao_record *usage = q->usage;
-    struct ao_str session = AO_HAS(usage, session_id) ? usage->session_id : AO_STR_NONE;
-    bool same = same_text(item->agent_session_id, session) ||
+    bool same = same_text(item->agent_session_id, q->session) ||
                 same_text(item->session_id, ao_str_from(q->earlier->session_id)) ||
                 (AO_HAS(usage, span_id) && ao_span_id_eq(&item->span_id, &usage->span_id) &&
                  ao_trace_id_eq(&item->trace_id, q->trace_id)) ||
@@ -109,19 +215,29 @@ static int compare_item(void *user, const struct cost_item *item)
     if (!same)
         return 0;
     q->billed = true;
+    if (q->earlier->transcript)
+        tell_copied(q, item);
+    else
+        tell_again(q, item);
     /* One response may be several items: by the models that served it. */
     if (item->cost_pusd > 0 && q->pusd <= INT64_MAX - item->cost_pusd)
         q->pusd += item->cost_pusd;
     return 0;
 }
 
-static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage)
+static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage,
+                struct ao_ledger *ledger)
 {
-    struct question q = {.earlier = e, .trace_id = trace_id, .usage = usage};
+    struct question q = {.earlier = e, .trace_id = trace_id, .usage = usage, .ledger = ledger};
+    q.session = AO_HAS(usage, session_id) ? usage->session_id : AO_STR_NONE;
     char *message = ao_strdup(usage->message_id);
     if (!message || store_each_billed(e->config.store, message, &e->config.root_id, compare_item, &q))
         q.billed = false;
     ao_free(message);
+    if (q.billed && !e->transcript && q.session.len && !ao_span_id_is_zero(&q.payer))
+        tell_rests(&q);
+    if (!q.billed && e->transcript)
+        q.billed = earlier_rests_take(&e->rests, e->config.store, &e->config.root_id, usage);
     if (q.billed) {
         e->counts.requests++;
         e->counts.pusd += q.pusd <= INT64_MAX - e->counts.pusd ? q.pusd : 0;
@@ -129,7 +245,8 @@ static bool ask(struct earlier *e, const struct ao_trace_id *trace_id, const str
     return q.billed;
 }
 
-static bool request_billed(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage)
+static bool request_billed(struct earlier *e, const struct ao_trace_id *trace_id, const struct ao_record *usage,
+                           struct ao_ledger *ledger)
 {
     if (!AO_HAS(usage, message_id) || usage->message_id.len == 0)
         return false;
@@ -139,7 +256,7 @@ static bool request_billed(struct earlier *e, const struct ao_trace_id *trace_id
         return known == BILLED;
     if (e->messages.count >= AO_LEDGER_ENTRIES_MAX)
         return false;
-    bool billed = ask(e, trace_id, usage);
+    bool billed = ask(e, trace_id, usage, ledger);
     (void)idmap_put(&e->messages, &hash, billed ? BILLED : NOT_BILLED);
     return billed;
 }
@@ -156,22 +273,10 @@ struct telling {
 static int tell_item(void *user, const struct cost_item *item)
 {
     struct telling *telling = user;
-    const struct span_usage *u = &item->usage;
     if (!item->model || item->time > telling->until)
         return 0;
-    struct ao_usage usage = {
-        .input = u->input,
-        .output = u->output,
-        .cache_read = u->cache_read,
-        .cache_write = u->cache_write,
-        .cache_write_5m = u->cache_write_5m,
-        .cache_write_1h = u->cache_write_1h,
-        .thinking = u->thinking,
-        .web_search_requests = u->web_search_requests,
-    };
     telling->told++;
-    return ao_ledger_add_earlier(telling->ledger, telling->session, ao_str_from(item->model), &usage,
-                                 item->cost_pusd == AO_COST_UNKNOWN ? -1 : item->cost_pusd) != AO_OK;
+    return tell_earlier(telling->ledger, telling->session, item) != AO_OK;
 }
 
 /* What `id` was billed for until then, and before it what it was forked from; `depth` bounds a liar's circle. */
@@ -250,6 +355,12 @@ bool earlier_find_forks(struct earlier *e, const struct ao_bill *bill, struct ao
             else
                 requests++;
         }
+        /* Totals that tell what they carried over: whose that was is for those that go on from here and tell nothing. */
+        struct ao_usage carried;
+        if (ao_ledger_carried(ledger, ao_str_from(e->fresh[i]), &carried)) {
+            rest = (struct span_usage){.known = 0};
+            add_rest(&rest, &carried);
+        }
         /* Totals without any request are somebody's summary; a session has begun when it asked something. */
         if (requests == 0) {
             i++;
@@ -266,7 +377,7 @@ bool earlier_billed(struct earlier *e, const struct ao_trace_id *trace_id, const
                     struct ao_ledger *ledger)
 {
     if (AO_HAS(usage, scope) && ao_str_eq_c(usage->scope, "request"))
-        return request_billed(e, trace_id, usage);
+        return request_billed(e, trace_id, usage, ledger);
     if (AO_HAS(usage, session_id) && usage->session_id.len)
         tell_session(e, usage->session_id, ledger);
     return false;

@@ -7,7 +7,8 @@
  * for it
  *   - in the same session, as the agent calls it or as the host does;
  *   - as the same span of the same trace: the same stream, read again;
- *   - at the same time, where the stream is a transcript: a fork's copy keeps the times.
+ *   - at the same time, where the stream is a transcript: a fork's copy keeps the times;
+ *   - as a part of what its totals held beyond its requests: earlier_rests.h.
  * A recording that is played again under a new session id is none of these.
  *
  * Totals that a session goes on counting, by resuming or as a fork, are billed from there on (ao_ledger_add_earlier).
@@ -49,7 +50,7 @@ bool earlier_find_forks(struct earlier *earlier, const struct ao_bill *bill, str
 
 struct earlier_counts {
     uint64_t requests; /* responses that were billed before */
-    int64_t pusd;      /* what for, as far as known */
+    int64_t pusd;      /* what for, as far as known: not of those that were in a remainder */
 };
 struct earlier_counts earlier_counts(const struct earlier *earlier);
 

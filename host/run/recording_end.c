@@ -211,7 +211,7 @@ static void say_already_billed(const struct recording *r)
         console_say("%llu requests (%s) were billed by earlier runs: they are not billed again",
                     (unsigned long long)counts.requests, money);
     else if (totals)
-        console_say("the session goes on: %s of its total were billed by earlier runs", money);
+        console_say("the session goes on: %s of its total are of earlier runs", money);
 }
 
 static void say_summary(struct recording *r)

@@ -2,16 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/cost.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "host/file.h"
 #include "host/text.h"
 
 /* ---- the object ---- */
@@ -43,6 +42,8 @@ static void add_by_model(struct ao_jw *w, const struct ao_bill *bill)
         key_usd(w, "cache_write_1h_usd", known ? model->cost.cache_write_1h : AO_COST_UNKNOWN);
         key_usd(w, "web_search_usd", known ? model->cost.web_search : AO_COST_UNKNOWN);
         ao_jw_key_str(w, "basis", ao_str_from(ao_basis_name(model->basis)));
+        ao_jw_key(w, AO_STR("assumed"));
+        ao_jw_bool(w, (model->cost.rules & AO_COST_ASSUMED) != 0);
         ao_jw_object_end(w);
     }
     ao_jw_object_end(w);
@@ -273,29 +274,6 @@ int report_encode(const struct report *report, struct ao_buf *out)
 
 /* ---- the file ---- */
 
-static int write_all(int fd, const char *bytes, size_t len)
-{
-    while (len) {
-        ssize_t wrote = write(fd, bytes, len);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote < 0)
-            return AO_ERR_IO;
-        bytes += wrote;
-        len -= (size_t)wrote;
-    }
-    return AO_OK;
-}
-
-static void sync_folder(char *path)
-{
-    int fd = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
-}
-
 /* The descriptor that the path names: -1 when it names none of ours. */
 static int named_fd(const char *path)
 {
@@ -321,13 +299,12 @@ static bool is_special(const char *path)
     return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
 }
 
-static int write_and_close(int fd, struct ao_str text, bool sync)
+static int write_in_place(const char *path, struct ao_str text)
 {
-    int err = write_all(fd, text.ptr, text.len);
-    if (!err)
-        err = write_all(fd, "\n", 1);
-    if (!err && sync && fsync(fd))
-        err = AO_ERR_IO;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return AO_ERR_IO;
+    int err = file_write_all(fd, text);
     int failure = errno;
     if (close(fd) && !err)
         return AO_ERR_IO;
@@ -335,82 +312,23 @@ static int write_and_close(int fd, struct ao_str text, bool sync)
     return err;
 }
 
-/* The file behind the path, links followed; where there is none yet, the path itself (ao_free). */
-static char *real_file(const char *path)
-{
-    char *resolved = realpath(path, NULL);
-    char *copy = ao_strdup(ao_str_from(resolved ? resolved : path));
-    free(resolved);
-    return copy;
-}
-
-/* A file beside `file` that can take its place: its name (ao_free) and descriptor. AO_ERR_IO, AO_ERR_NOMEM. */
-static int make_beside(const char *file, char **ret_name, int *ret_fd)
-{
-    char *name = text_format("%s.XXXXXX", file);
-    if (!name)
-        return AO_ERR_NOMEM;
-    int fd = mkstemp(name);
-    if (fd < 0) {
-        int failure = errno;
-        ao_free(name);
-        errno = failure;
-        return AO_ERR_IO;
-    }
-    *ret_name = name;
-    *ret_fd = fd;
-    return AO_OK;
-}
-
-static int replace_file(char *file, struct ao_str text)
-{
-    char *name = NULL;
-    int fd = -1, err = make_beside(file, &name, &fd);
-    if (err)
-        return err;
-    mode_t mask = umask(0);
-    (void)umask(mask);
-    (void)fchmod(fd, 0666 & ~mask);
-    err = write_and_close(fd, text, true);
-    if (!err && rename(name, file))
-        err = AO_ERR_IO;
-    int failure = errno;
-    if (err)
-        (void)unlink(name);
-    else
-        sync_folder(file);
-    ao_free(name);
-    errno = failure;
-    return err;
-}
-
 int report_write_file(const char *path, struct ao_str text)
 {
-    int fd = named_fd(path);
-    if (fd >= 0)
-        return write_all(fd, text.ptr, text.len) || write_all(fd, "\n", 1) ? AO_ERR_IO : AO_OK;
-    if (is_special(path)) {
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-        return fd < 0 ? AO_ERR_IO : write_and_close(fd, text, false);
-    }
-    char *file = real_file(path);
-    int err = file ? replace_file(file, text) : AO_ERR_NOMEM;
-    ao_free(file);
+    struct ao_buf line;
+    ao_buf_init(&line, text.len + 1);
+    ao_buf_add_str(&line, text);
+    ao_buf_add_char(&line, '\n');
+    int err = ao_buf_err(&line), fd = named_fd(path);
+    if (!err && fd >= 0)
+        err = file_write_all(fd, ao_buf_str(&line));
+    else if (!err && is_special(path))
+        err = write_in_place(path, ao_buf_str(&line));
+    else if (!err)
+        err = file_replace(path, ao_buf_str(&line), FILE_MODE_USUAL);
+    int failure = errno;
+    ao_buf_release(&line);
+    errno = failure;
     return err;
-}
-
-/* Rights do not tell all (a read-only or odd file system): a file is made there, and removed. */
-static int check_beside(const char *path)
-{
-    char *file = real_file(path), *name = NULL;
-    int fd = -1, err = file ? make_beside(file, &name, &fd) : AO_ERR_NOMEM, failure = errno;
-    if (!err) {
-        close(fd);
-        (void)unlink(name);
-    }
-    ao_free(name);
-    ao_free(file);
-    return err == AO_OK ? 0 : err == AO_ERR_IO ? failure : ENOMEM;
 }
 
 int report_check_file(const char *path)
@@ -425,5 +343,6 @@ int report_check_file(const char *path)
         return ENOENT;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         return EISDIR;
-    return check_beside(path);
+    int err = file_check_replace(path);
+    return err == AO_OK ? 0 : err == AO_ERR_IO ? errno : ENOMEM;
 }

@@ -11,7 +11,7 @@
 #include "core/base.h"
 #include "core/buf.h"
 #include "core/err.h"
-#include "host/store/store.h"
+#include "host/store/store_queue.h"
 
 /* One HTTP request. The strings are owned by the sink or the buffers and live until the reply is judged. */
 struct http_request {

@@ -56,7 +56,7 @@ static bool from_change(const struct change *change, const struct bt_target *tar
         const struct span_event *event = change->event;
         bool loose = ao_span_id_is_zero(&event->span_id);
         const struct ao_span_id *parent = loose && run ? &run->root_id : &event->span_id;
-        ao_bt_event_span(&event->trace_id, parent, event->time, ao_str_from(event->name),
+        ao_bt_event_span(&event->trace_id, parent, event->time, event->ordinal, ao_str_from(event->name),
                          ao_str_from(event->attributes), ret_row);
         ret_row->instrumentation = AO_STR("agentobs");
     } else {

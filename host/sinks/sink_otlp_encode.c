@@ -70,12 +70,21 @@ static void make_resource(struct batch *batch, const struct run *run)
 
 /* ---- a span ---- */
 
+static struct ao_otlp_event from_event(const struct span_event *event)
+{
+    return (struct ao_otlp_event){
+        .time = event->time,
+        .name = ao_str_from(event->name),
+        .attributes = ao_str_from(event->attributes),
+        .ordinal = event->ordinal,
+    };
+}
+
 static void take_events(struct batch *batch, const struct change *change, struct ao_otlp_span *span)
 {
     size_t kept = change->event_count < AO_OTLP_EVENTS_MAX ? change->event_count : AO_OTLP_EVENTS_MAX;
     for (size_t i = 0; i < kept; i++)
-        batch->events[i] = (struct ao_otlp_event){change->events[i].time, ao_str_from(change->events[i].name),
-                                                  ao_str_from(change->events[i].attributes)};
+        batch->events[i] = from_event(&change->events[i]);
     span->events = batch->events;
     span->event_count = kept;
     span->dropped_events = change->event_count - kept;
@@ -140,7 +149,7 @@ static bool from_change(struct batch *batch, const struct change *change, struct
     const struct run *run = change->run;
     if (change->event) {
         const struct span_event *event = change->event;
-        const struct ao_otlp_event moment = {event->time, ao_str_from(event->name), ao_str_from(event->attributes)};
+        const struct ao_otlp_event moment = from_event(event);
         const struct ao_span_id *parent = ao_span_id_is_zero(&event->span_id) && run ? &run->root_id : &event->span_id;
         ao_otlp_moment(&event->trace_id, parent, &moment, ret_span);
         return true;

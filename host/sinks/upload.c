@@ -1,9 +1,8 @@
 #include "host/sinks/upload.h"
 
-#include <stdio.h>
-
 #include "core/mem.h"
 #include "host/clock.h"
+#include "host/process_mark.h"
 #include "host/sinks/upload_private.h"
 
 #define STEPS_MAX 64u /* phases of one lane in one step: a turn of the loop stays short */
@@ -24,7 +23,7 @@ int uploader_new(const struct upload_config *config, struct uploader **ret_uploa
     /* The state above is a stretched seed: let it spread before the first use. */
     for (int i = 0; i < 16; i++)
         ao_prng_next(&up->prng);
-    snprintf(up->owner, sizeof(up->owner), "up_%016llx", (unsigned long long)ao_prng_next(&up->prng));
+    process_mark(ao_prng_next(&up->prng), up->owner);
     *ret_uploader = up;
     return AO_OK;
 }

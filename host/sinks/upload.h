@@ -5,7 +5,8 @@
  * sends at most one request at a time (order), lets the sink judge the reply and
  * only then moves the cursor: what was not confirmed is sent again, which is
  * harmless because sinks write by id. A lease in the store makes one process the
- * sender of a sink; the others look whether it does its work.
+ * sender of a sink; the others look whether it does its work. A lease runs out 30 s
+ * after its holder died, at once when that was a process of this host.
  *
  *   DONE    the cursor moves
  *   RETRY   after 0.5 s * 2^n with full jitter, at most 30 s, or Retry-After, at most 60 s
@@ -23,7 +24,7 @@
 #include "core/id.h"
 #include "host/sinks/http.h"
 #include "host/sinks/sink.h"
-#include "host/store/store.h"
+#include "host/store/store_queue.h"
 
 struct uploader; /* private */
 

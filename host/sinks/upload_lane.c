@@ -48,6 +48,17 @@ static bool leased(const struct lane *lane)
     return lane->lease_until > lane->uploader->now;
 }
 
+/* Gives the lease back in the name of its holder, if that is a process that runs no more. */
+static bool free_from_dead(const struct lane *lane)
+{
+    struct store *store = lane->uploader->config.store;
+    char *owner = NULL;
+    bool freed = store_lease_owner(store, lane->sink->name, &owner) == AO_OK && process_mark_is_gone(owner) &&
+                 store_lease(store, lane->sink->name, owner, 0, 0) == AO_OK;
+    ao_free(owner);
+    return freed;
+}
+
 /* Takes or renews the lease when less than UPLOAD_LEASE_RENEW is left of it. */
 static int renew_lease(struct lane *lane)
 {
@@ -55,6 +66,8 @@ static int renew_lease(struct lane *lane)
     if (lane->lease_until >= up->now + UPLOAD_LEASE_RENEW)
         return AO_OK;
     int err = store_lease(up->config.store, lane->sink->name, up->owner, up->now, UPLOAD_LEASE);
+    if (err == AO_ERR_BUSY && free_from_dead(lane))
+        err = store_lease(up->config.store, lane->sink->name, up->owner, up->now, UPLOAD_LEASE);
     if (!err)
         lane->lease_until = up->now + UPLOAD_LEASE;
     return err;

@@ -10,6 +10,7 @@
 #ifndef AO_HOST_UPLOAD_PRIVATE_H
 #define AO_HOST_UPLOAD_PRIVATE_H
 
+#include "host/process_mark.h"
 #include "host/sinks/upload.h"
 
 #define UPLOAD_MS UINT64_C(1000000)
@@ -70,7 +71,7 @@ struct lane {
 struct uploader {
     struct upload_config config;
     struct ao_prng prng;
-    char owner[32];
+    char owner[PROCESS_MARK_MAX];
     uint64_t now;
     bool hurry;
     struct lane **lanes;

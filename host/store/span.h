@@ -93,6 +93,11 @@ struct span_event {
     uint64_t time;
     char *name;
     char *attributes; /* JSON object or NULL */
+    /*
+     * How many events with all the same as this one came before it in its source: what tells two that happened at one
+     * instant from one that is told twice, when the source is read again.
+     */
+    uint64_t ordinal;
 };
 
 void span_event_release(struct span_event *event);

@@ -1,9 +1,8 @@
 /*
- * store.h - the embedded store: SQLite in WAL mode, and the queue of every sink.
+ * store.h - the embedded store: SQLite in WAL mode; runs, spans and events.
  *
- * The log is append-only: each change of a span appends one row that names the
- * span, and a sink's cursor is a position in the log. A sink always reads the
- * span as it is now, so replaying from any position ends in the same state.
+ * What runs cost: store_costs.h. What the sinks still have to get: store_queue.h.
+ * What earlier runs tell a new one: store_history.h.
  *
  * One store may be used by many processes at a time; each write is a short
  * transaction. A killed process loses nothing that was committed; a power failure
@@ -18,7 +17,6 @@
 #define AO_HOST_STORE_H
 
 #include "core/base.h"
-#include "core/cost.h"
 #include "core/err.h"
 #include "host/store/span.h"
 
@@ -75,6 +73,7 @@ struct run {
 };
 
 void run_release(struct run *run);
+const char *run_what(const struct run *run); /* the command, else the source's name, for people: untrusted; NULL unknown */
 int store_put_run(struct store *store, const struct run *run); /* insert or replace by trace_id and root_id */
 /*
  * `which`: "last", a trace id or its prefix (>= 4 hex), a run id, a session id; of several runs of a trace or a session
@@ -88,7 +87,8 @@ int store_each_run(struct store *store, size_t limit, store_run_fn *fn, void *us
 /* ---- spans and events ---- */
 
 int store_put_span(struct store *store, const struct span *span);  /* insert or replace by (trace, span); appends to the log */
-int store_put_event(struct store *store, const struct span_event *event); /* appended, also to the log, unless the same is there */
+/* Appended, also to the log, unless the same, its ordinal included, is there. */
+int store_put_event(struct store *store, const struct span_event *event);
 
 /* One span as it was last put. AO_ERR_NOTFOUND. Release with span_release. */
 int store_get_span(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *span_id,
@@ -100,120 +100,7 @@ int store_each_span(struct store *store, const struct ao_trace_id *trace_id, sto
 typedef int store_event_fn(void *user, const struct span_event *event);
 int store_each_event(struct store *store, const struct ao_trace_id *trace_id, store_event_fn *fn, void *user);
 
-/* ---- cost items: what a trace was billed for, one row per model request or remainder ---- */
-
-/* Of a sandbox that runs were in (store_sandbox.h). */
-struct cost_sandbox {
-    char *id;           /* NULL: it has none, or it was not told */
-    char *source;       /* by whose word: "api", "hello", "flags"; NULL unknown */
-    bool named;         /* the host said that the run was in it, not only the agent */
-    bool final;         /* nothing is added any more */
-    uint64_t until;     /* the end of the run: what comes later is another run's, or nobody's yet */
-    uint64_t paused_ns; /* within the billed time: free */
-};
-
-struct cost_item {
-    struct ao_trace_id trace_id;
-    struct ao_span_id span_id; /* zero: unattributed */
-    struct ao_span_id root_id; /* of the run that was billed; zero: unknown */
-    char *session_id, *user_id;
-    char *agent_session_id; /* as the agent itself calls it; NULL unknown */
-    char *message_id;       /* of a request; NULL unknown */
-    char *who[WHO_COUNT];
-    char *kind;        /* "request", "unattributed", "e2b" */
-    char *model;       /* NULL for e2b */
-    char *basis;       /* "computed", "reported", "reconciled", "unpriced" */
-    char *price_table; /* name of the table that priced it */
-    char *price_row;   /* the row in it */
-    char *priced_as;   /* model id by which the row was found; NULL: `model` */
-    bool served_known; /* the four below are: rows of old stores have none */
-    enum ao_speed speed;
-    enum ao_geo geo;
-    enum ao_tier tier;
-    unsigned rules;    /* AO_COST_x: what made the figure */
-    uint64_t time;
-    struct span_usage usage;
-    int64_t cost_pusd; /* AO_COST_UNKNOWN; else the sum of the parts */
-    int64_t input_pusd, output_pusd, cache_read_pusd, cache_write_5m_pusd, cache_write_1h_pusd, web_search_pusd;
-    uint64_t seconds_ns; /* e2b: billed lifetime; those below too, else 0 */
-    int64_t cpu_pusd, memory_pusd;
-    uint64_t vcpus, memory_mib;
-    struct cost_sandbox sandbox;
-};
-
-void cost_item_release(struct cost_item *item);
-/* Replaces all items of the trace by these. */
-int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items, size_t count);
-/* Replaces the items of one run of the trace. */
-int store_put_run_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
-                        const struct cost_item *items, size_t count);
-typedef int store_cost_fn(void *user, const struct cost_item *item);
-/* trace_id NULL: all traces; since/until in ns, 0 = open. Ordered by time. */
-int store_each_cost(struct store *store, const struct ao_trace_id *trace_id, uint64_t since, uint64_t until,
-                    store_cost_fn *fn, void *user);
-
-/* ---- the queue: cursors of sinks ---- */
-
-struct cursor {
-    char *sink;            /* name, e.g. "braintrust" */
-    int64_t position;      /* the last log row that was dealt with */
-    uint64_t delivered, rejected;
-    char *last_error;      /* NULL when the last attempt worked */
-    uint64_t last_success; /* ns; 0 never */
-};
-
-void cursor_release(struct cursor *cursor);
-/* Creates the cursor at the end of the log (backfill == false) or at its beginning. Existing cursors are left alone. */
-int store_add_cursor(struct store *store, const char *sink, bool backfill);
-int store_get_cursor(struct store *store, const char *sink, struct cursor *ret_cursor); /* AO_ERR_NOTFOUND */
-typedef int store_cursor_fn(void *user, const struct cursor *cursor);
-int store_each_cursor(struct store *store, store_cursor_fn *fn, void *user);
-/*
- * A lease makes one process the sender of a sink: AO_ERR_BUSY when another
- * owner's lease has not expired at `now`. Call again to renew, with ttl 0 to give it back.
- */
-int store_lease(struct store *store, const char *sink, const char *owner, uint64_t now, uint64_t ttl);
-/* Moves the cursor forward and adds to its counters. */
-int store_advance(struct store *store, const char *sink, int64_t position, uint64_t delivered, uint64_t rejected);
-int store_sink_error(struct store *store, const char *sink, const char *message); /* NULL clears */
-
-/* One change in the log, with the span or event as it is now (owned by the batch). */
-struct change {
-    int64_t position;
-    struct span *span;        /* or NULL */
-    struct span_event *event; /* or NULL */
-    struct run *run;          /* the run of the trace (shared within the batch); NULL when unknown */
-    struct span_event *events; /* store_read_ended: those of the span, by time; of the root also those of no other */
-    size_t event_count;
-};
-
-struct change_batch {
-    struct change *changes;
-    size_t count;
-    int64_t last; /* the position up to which the window reached; the given one when there was nothing */
-};
-
-/*
- * The changes after `position`, oldest first, at most `limit` and about
- * `max_bytes` of payload (at least one); of several changes of one span in that
- * window only the last is given.
- */
-int store_read_changes(struct store *store, int64_t position, size_t limit, size_t max_bytes,
-                       struct change_batch *ret_batch);
-/*
- * The same for a sink that takes a span once, when it has ended: of each span the first change with which it had, with
- * its events. An event is a change of its own when it came after that. Changes in between move batch.last only.
- */
-int store_read_ended(struct store *store, const char *sink, int64_t position, size_t limit, size_t max_bytes,
-                     struct change_batch *ret_batch);
-void change_batch_release(struct change_batch *batch);
-/* Changes not yet dealt with by this sink: distinct spans and events. */
-int store_pending(struct store *store, const char *sink, uint64_t *ret_count);
-/* Changes of one trace not yet dealt with by this sink. */
-int store_pending_trace(struct store *store, const char *sink, const struct ao_trace_id *trace_id, uint64_t *ret_count);
-
-/* Keeps what a sink refused for good, with the reason. */
-int store_quarantine(struct store *store, const char *sink, const struct change *change, const char *reason);
+/* ---- numbers ---- */
 
 struct store_stats {
     uint64_t runs, spans, events, quarantined;

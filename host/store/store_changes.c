@@ -142,7 +142,7 @@ static int find_previous(struct store *store, struct run *run)
     struct ao_str raw = ao_json_member(ao_str_from(run->root_attributes), AO_STR("agentobs.previous_trace_id"));
     if (raw.len < 2 || ao_trace_id_parse((struct ao_str){raw.ptr + 1, raw.len - 2}, &trace_id))
         return AO_OK;
-    int err = store_run_of_trace(store, &trace_id, &before);
+    int err = store_first_run(store, &trace_id, &before);
     if (err)
         return err == AO_ERR_NOTFOUND ? AO_OK : err;
     run->previous_trace = trace_id;
@@ -205,7 +205,7 @@ static int load_run(struct store *store, struct batch_block *block, const struct
     struct run *run = ao_malloc(sizeof(*run));
     if (!run)
         return store_refuse(store, AO_ERR_NOMEM, ao_err_text(AO_ERR_NOMEM));
-    int err = store_run_of_trace(store, trace_id, run);
+    int err = store_first_run(store, trace_id, run);
     if (err) {
         ao_free(run);
         *ret_run = NULL;

@@ -22,57 +22,81 @@ void cost_item_release(struct cost_item *item)
     *item = (struct cost_item){.cost_pusd = AO_COST_UNKNOWN};
 }
 
-static int put_cost(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *item)
+/* In the order of COST_COLUMNS. */
+static void bind_cost(struct binder *b, const struct ao_trace_id *trace_id, const struct cost_item *item)
+{
+    bind_trace(b, trace_id);
+    bind_span(b, &item->span_id);
+    bind_text(b, item->session_id);
+    bind_text(b, item->user_id);
+    bind_text(b, item->kind);
+    bind_text(b, item->model);
+    bind_text(b, item->basis);
+    bind_text(b, item->price_table);
+    bind_text(b, item->price_row);
+    bind_u64(b, item->time);
+    bind_usage(b, &item->usage);
+    bind_money(b, item->cost_pusd);
+    bind_int(b, item->input_pusd);
+    bind_int(b, item->output_pusd);
+    bind_int(b, item->cache_read_pusd);
+    bind_int(b, item->cache_write_5m_pusd);
+    bind_int(b, item->cache_write_1h_pusd);
+    bind_int(b, item->web_search_pusd);
+    bind_u64(b, item->seconds_ns);
+    bind_int(b, item->cpu_pusd);
+    bind_int(b, item->memory_pusd);
+    bind_u64(b, item->vcpus);
+    bind_u64(b, item->memory_mib);
+    bind_span(b, &item->root_id);
+    bind_text(b, item->agent_session_id);
+    bind_text(b, item->message_id);
+    for (size_t i = 0; i < WHO_COUNT; i++)
+        bind_text(b, item->who[i]);
+    bind_text(b, item->priced_as);
+    bind_int(b, item->speed);
+    bind_int(b, item->geo);
+    bind_int(b, item->tier);
+    bind_money(b, item->served_known ? (int64_t)item->rules : AO_COST_UNKNOWN); /* NULL when unknown */
+    bind_text(b, item->sandbox.id);
+    bind_text(b, item->sandbox.source);
+    bind_int(b, item->sandbox.named);
+    bind_int(b, item->sandbox.final);
+    bind_u64(b, item->sandbox.until);
+    bind_u64(b, item->sandbox.paused_ns);
+}
+
+static int put_cost(struct store *store, const struct ao_trace_id *trace_id, struct cost_item *item)
 {
     int err = AO_OK;
     struct binder b = {.stmt = store_take(store, STMT_PUT_COST, &err)};
     if (!b.stmt)
         return err;
+    bind_cost(&b, trace_id, item);
+    err = store_run_bound(store, STMT_PUT_COST, &b, "cannot write a cost");
+    if (!err)
+        item->row = sqlite3_last_insert_rowid(store->db);
+    return err;
+}
+
+/* SQLite gives numbers of rows that are gone to new ones: only a row of this run is it. */
+static int change_cost(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *item)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_CHANGE_COST, &err)};
+    if (!b.stmt)
+        return err;
+    bind_cost(&b, trace_id, item);
+    bind_int(&b, item->row);
     bind_trace(&b, trace_id);
-    bind_span(&b, &item->span_id);
-    bind_text(&b, item->session_id);
-    bind_text(&b, item->user_id);
-    bind_text(&b, item->kind);
-    bind_text(&b, item->model);
-    bind_text(&b, item->basis);
-    bind_text(&b, item->price_table);
-    bind_text(&b, item->price_row);
-    bind_u64(&b, item->time);
-    bind_usage(&b, &item->usage);
-    bind_money(&b, item->cost_pusd);
-    bind_int(&b, item->input_pusd);
-    bind_int(&b, item->output_pusd);
-    bind_int(&b, item->cache_read_pusd);
-    bind_int(&b, item->cache_write_5m_pusd);
-    bind_int(&b, item->cache_write_1h_pusd);
-    bind_int(&b, item->web_search_pusd);
-    bind_u64(&b, item->seconds_ns);
-    bind_int(&b, item->cpu_pusd);
-    bind_int(&b, item->memory_pusd);
-    bind_u64(&b, item->vcpus);
-    bind_u64(&b, item->memory_mib);
     bind_span(&b, &item->root_id);
-    bind_text(&b, item->agent_session_id);
-    bind_text(&b, item->message_id);
-    for (size_t i = 0; i < WHO_COUNT; i++)
-        bind_text(&b, item->who[i]);
-    bind_text(&b, item->priced_as);
-    bind_int(&b, item->speed);
-    bind_int(&b, item->geo);
-    bind_int(&b, item->tier);
-    bind_money(&b, item->served_known ? (int64_t)item->rules : AO_COST_UNKNOWN); /* NULL when unknown */
-    bind_text(&b, item->sandbox.id);
-    bind_text(&b, item->sandbox.source);
-    bind_int(&b, item->sandbox.named);
-    bind_int(&b, item->sandbox.final);
-    bind_u64(&b, item->sandbox.until);
-    bind_u64(&b, item->sandbox.paused_ns);
-    return store_run_bound(store, STMT_PUT_COST, &b, "cannot write a cost");
+    err = store_run_bound(store, STMT_CHANGE_COST, &b, "cannot write a cost");
+    return err || sqlite3_changes(store->db) > 0 ? err : store_refuse(store, AO_ERR_NOTFOUND, "a cost is not there any more");
 }
 
 /* root_id NULL: of the whole trace. */
 static int replace_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
-                         const struct cost_item *items, size_t count)
+                         struct cost_item *items, size_t count)
 {
     enum store_stmt which = root_id ? STMT_DELETE_RUN_COSTS : STMT_DELETE_COSTS;
     int err = AO_OK;
@@ -88,20 +112,21 @@ static int replace_costs(struct store *store, const struct ao_trace_id *trace_id
     return err;
 }
 
-static int put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
-                     const struct cost_item *items, size_t count)
+/* Inside the caller's transaction a savepoint, so that a failure half way leaves the old items. */
+static int begin_costs(struct store *store)
 {
-    /* Inside the caller's transaction a savepoint, so that a failure half way leaves the old items. */
-    bool nested = store->grouped;
     int err = store_check_group(store);
     if (err)
         return err;
-    int rc = sqlite3_exec(store->db, nested ? "SAVEPOINT costs" : "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    if (rc != SQLITE_OK)
-        return store_fail(store, rc, "cannot write the costs");
-    err = replace_costs(store, trace_id, root_id, items, count);
+    int rc = sqlite3_exec(store->db, store->grouped ? "SAVEPOINT costs" : "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    return rc == SQLITE_OK ? AO_OK : store_fail(store, rc, "cannot write the costs");
+}
+
+static int end_costs(struct store *store, int err)
+{
+    bool nested = store->grouped;
     if (!err) {
-        rc = sqlite3_exec(store->db, nested ? "RELEASE costs" : "COMMIT", NULL, NULL, NULL);
+        int rc = sqlite3_exec(store->db, nested ? "RELEASE costs" : "COMMIT", NULL, NULL, NULL);
         err = rc == SQLITE_OK ? AO_OK : store_fail(store, rc, "cannot write the costs");
     }
     if (err && !sqlite3_get_autocommit(store->db))
@@ -109,15 +134,27 @@ static int put_costs(struct store *store, const struct ao_trace_id *trace_id, co
     return err;
 }
 
-int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, const struct cost_item *items, size_t count)
+int store_put_costs(struct store *store, const struct ao_trace_id *trace_id, struct cost_item *items, size_t count)
 {
-    return put_costs(store, trace_id, NULL, items, count);
+    int err = begin_costs(store);
+    return err ? err : end_costs(store, replace_costs(store, trace_id, NULL, items, count));
 }
 
 int store_put_run_costs(struct store *store, const struct ao_trace_id *trace_id, const struct ao_span_id *root_id,
-                        const struct cost_item *items, size_t count)
+                        struct cost_item *items, size_t count)
 {
-    return put_costs(store, trace_id, root_id, items, count);
+    int err = begin_costs(store);
+    return err ? err : end_costs(store, replace_costs(store, trace_id, root_id, items, count));
+}
+
+int store_change_costs(struct store *store, const struct ao_trace_id *trace_id, struct cost_item *items, size_t count)
+{
+    int err = begin_costs(store);
+    if (err)
+        return err;
+    for (size_t i = 0; i < count && !err; i++)
+        err = items[i].row ? change_cost(store, trace_id, &items[i]) : put_cost(store, trace_id, &items[i]);
+    return end_costs(store, err);
 }
 
 struct each_cost {

@@ -8,7 +8,7 @@
 #ifndef AO_HOST_STORE_HISTORY_H
 #define AO_HOST_STORE_HISTORY_H
 
-#include "host/store/store.h"
+#include "host/store/store_costs.h"
 
 /* The newest other run of a session that began no later than `until`. AO_ERR_NOTFOUND. */
 int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except, uint64_t until,

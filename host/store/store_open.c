@@ -12,6 +12,7 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "host/clock.h"
+#include "host/file.h"
 #include "host/store/store_private.h"
 #include "host/xdg.h"
 
@@ -36,14 +37,9 @@ static int make_folders(struct store *store)
     char *path = ao_strdup(ao_str_from(store->path));
     if (!path)
         return store_refuse(store, AO_ERR_NOMEM, ao_err_text(AO_ERR_NOMEM));
-    int err = AO_OK;
-    for (char *slash = strchr(path + 1, '/'); slash && !err; slash = strchr(slash + 1, '/')) {
-        struct stat info;
-        *slash = '\0';
-        if (stat(path, &info) != 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
-            err = refuse_errno(store, "folder", path, errno);
-        *slash = '/';
-    }
+    int err = file_make_folders(path);
+    if (err)
+        err = refuse_errno(store, "folder", path, errno);
     ao_free(path);
     return err;
 }

@@ -10,65 +10,11 @@
 
 #include <sqlite3.h>
 
-#include "host/store/store.h"
 #include "host/store/store_history.h"
+#include "host/store/store_queue.h"
+#include "host/store/store_sql.h"
 
 #define STORE_ERROR_MAX 1024u
-
-/* Index of store_sql (store_sql.c). */
-enum store_stmt {
-    STMT_BEGIN,
-    STMT_COMMIT,
-    STMT_PUT_RUN,
-    STMT_RUN_LAST,
-    STMT_RUN_BY_ID,
-    STMT_RUN_BY_SESSION,
-    STMT_RUN_BY_TRACE,
-    STMT_RUN_OF_TRACE,
-    STMT_RUN_EACH,
-    STMT_PUT_SPAN,
-    STMT_SPAN_EACH,
-    STMT_SPAN_BY_ID,
-    STMT_SPAN_BY_ROW,
-    STMT_PUT_EVENT,
-    STMT_EVENT_EACH,
-    STMT_EVENT_BY_ROW,
-    STMT_EVENTS_OF_SPAN,
-    STMT_EVENTS_OF_ROOT,
-    STMT_ROOT_FACTS,
-    STMT_DELETE_COSTS,
-    STMT_DELETE_RUN_COSTS,
-    STMT_PUT_COST,
-    STMT_COST_EACH,
-    STMT_COST_BY_TRACE,
-    STMT_ADD_CURSOR,
-    STMT_GET_CURSOR,
-    STMT_CURSOR_EACH,
-    STMT_LEASE,
-    STMT_LEASE_BACK,
-    STMT_ADVANCE,
-    STMT_SINK_ERROR,
-    STMT_CHANGES,
-    STMT_PENDING,
-    STMT_PENDING_TRACE,
-    STMT_QUARANTINE,
-    STMT_STATS,
-    STMT_SESSION_RUN,
-    STMT_LAST_ACTIVITY,
-    STMT_BILLED,
-    STMT_SESSION_COSTS,
-    STMT_SESSION_OF_SUM,
-    STMT_PUT_FORK,
-    STMT_GET_FORK,
-    STMT_SANDBOX_OTHERS,
-    STMT_SANDBOX_OPEN,
-    STMT_SANDBOX_COSTS,
-    STMT_SANDBOX_SETTLE,
-    STMT_RUN_OF_ROOT,
-    STMT_HISTORY_COSTS, /* one for each scope: history_scope */
-    STMT_HISTORY_SPANS = STMT_HISTORY_COSTS + HISTORY_SCOPE_COUNT,
-    STMT_COUNT = STMT_HISTORY_SPANS + HISTORY_SCOPE_COUNT
-};
 
 struct store {
     sqlite3 *db;
@@ -79,8 +25,6 @@ struct store {
     sqlite3_stmt *stmts[STMT_COUNT];
     char error[STORE_ERROR_MAX];
 };
-
-extern const char *const store_sql[STMT_COUNT];
 
 /* Schema version n is what the first n migrations make. */
 extern const char *const store_migrations[];
@@ -102,7 +46,6 @@ int store_refuse(struct store *store, int err, const char *sentence);
 
 /* SQLite's write-ahead-log hook; `user` is the store. */
 int store_after_commit(void *user, sqlite3 *db, const char *name, int pages);
-
 /* NULL on failure (the error is kept); *ret_err says which. */
 sqlite3_stmt *store_take(struct store *store, enum store_stmt which, int *ret_err);
 void store_give(struct store *store, enum store_stmt which, sqlite3_stmt *stmt);
@@ -154,7 +97,5 @@ int store_read_run(sqlite3_stmt *stmt, struct run *ret_run);
 int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item);
 int store_read_span(sqlite3_stmt *stmt, struct span *ret_span);
 int store_read_event(sqlite3_stmt *stmt, struct span_event *ret_event);
-/* The first run of a trace, whose root is the trace's; AO_ERR_NOTFOUND. */
-int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run);
 
 #endif

@@ -121,6 +121,29 @@ int store_lease(struct store *store, const char *sink, const char *owner, uint64
     return updated(store, err, sink);
 }
 
+static int take_owner(void *user, sqlite3_stmt *stmt)
+{
+    struct reader r = {.stmt = stmt};
+    *(char **)user = read_text(&r);
+    return r.err ? r.err : 1;
+}
+
+int store_lease_owner(struct store *store, const char *sink, char **ret_owner)
+{
+    int err = AO_OK;
+    struct binder b = {.stmt = store_take(store, STMT_LEASE_OWNER, &err)};
+    if (!b.stmt)
+        return err;
+    bind_text(&b, sink);
+    char *owner = NULL;
+    err = store_each_row(store, STMT_LEASE_OWNER, &b, take_owner, &owner, "cannot read the lease of a sink");
+    if (!err && !owner)
+        err = store_refuse(store, AO_ERR_NOTFOUND, "nobody has the lease of this sink");
+    if (!err)
+        *ret_owner = owner;
+    return err;
+}
+
 int store_advance(struct store *store, const char *sink, int64_t position, uint64_t delivered, uint64_t rejected)
 {
     int err = AO_OK;

@@ -10,6 +10,13 @@ const char *run_status_name(enum run_status status)
     return (size_t)status < AO_ARRAY_LEN(names) ? names[status] : "unknown";
 }
 
+/* Of a path the end tells most. */
+const char *run_what(const struct run *run)
+{
+    const char *slash = !run->command && run->source ? strrchr(run->source, '/') : NULL;
+    return run->command ? run->command : slash && slash[1] ? slash + 1 : run->source;
+}
+
 void run_release(struct run *run)
 {
     if (!run)
@@ -137,7 +144,7 @@ static int find_between(struct store *store, const struct ao_trace_id *low, cons
     return find_run(store, STMT_RUN_BY_TRACE, &b, ret_run);
 }
 
-int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run)
+int store_first_run(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run)
 {
     int err = AO_OK;
     struct binder b = {.stmt = store_take(store, STMT_RUN_OF_TRACE, &err)};
@@ -145,11 +152,6 @@ int store_run_of_trace(struct store *store, const struct ao_trace_id *trace_id, 
         return err;
     bind_trace(&b, trace_id);
     return find_run(store, STMT_RUN_OF_TRACE, &b, ret_run);
-}
-
-int store_first_run(struct store *store, const struct ao_trace_id *trace_id, struct run *ret_run)
-{
-    return store_run_of_trace(store, trace_id, ret_run);
 }
 
 int store_session_run(struct store *store, const char *session_id, const struct ao_span_id *except, uint64_t until,

@@ -5,7 +5,7 @@
 #ifndef AO_HOST_STORE_SANDBOX_H
 #define AO_HOST_STORE_SANDBOX_H
 
-#include "host/store/store.h"
+#include "host/store/store_costs.h"
 
 /* What other runs are billed for a sandbox. */
 struct sandbox_others {

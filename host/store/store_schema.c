@@ -186,7 +186,11 @@ static const char migration_6[] =
     " ifnull(new.span_id, (SELECT root_id FROM runs WHERE trace_id = new.trace_id ORDER BY id LIMIT 1))) THEN 1 END);"
     " END;";
 
-const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4, migration_5, migration_6};
+/* Several events of one instant may have all else the same. */
+static const char migration_7[] = "ALTER TABLE events ADD COLUMN ordinal INTEGER NOT NULL DEFAULT 0;";
+
+const char *const store_migrations[] = {migration_1, migration_2, migration_3, migration_4, migration_5,
+                                        migration_6, migration_7};
 const int store_migration_count = (int)AO_ARRAY_LEN(store_migrations);
 
 int store_ask(struct store *store, const char *sql, int *ret_value)

@@ -171,6 +171,7 @@ int store_put_event(struct store *store, const struct span_event *event)
     bind_u64(&b, 128 + length(event->name) + length(event->attributes));
     bind_text(&b, event->name);
     bind_text(&b, event->attributes);
+    bind_u64(&b, event->ordinal);
     return store_run_bound(store, STMT_PUT_EVENT, &b, "cannot write an event");
 }
 
@@ -182,6 +183,7 @@ int store_read_event(sqlite3_stmt *stmt, struct span_event *ret_event)
     event.time = read_u64(&r);
     event.name = read_text(&r);
     event.attributes = read_text(&r);
+    event.ordinal = read_u64(&r);
     if (r.err) {
         span_event_release(&event);
         return r.err;

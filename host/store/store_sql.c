@@ -36,12 +36,13 @@
  */
 #define NAME(column) ", " #column
 #define HOLE(column) ", ?"
+#define SET(column) ", " #column "=?"
 #define SAME(column) ", " #column "=excluded." #column
 #define SPAN_NAME(column) ", s." #column
 
 #define RUN_SELECT "SELECT trace_id" RUN_COLUMNS(NAME) " FROM runs"
 #define SPAN_SELECT "SELECT s.trace_id, s.span_id" SPAN_COLUMNS(SPAN_NAME) " FROM spans s"
-#define EVENT_SELECT "SELECT trace_id, span_id, time, name, attributes FROM events"
+#define EVENT_SELECT "SELECT trace_id, span_id, time, name, attributes, ordinal FROM events"
 #define EVENTS_IN_TIME " AND NOT EXISTS (SELECT 1 FROM log l WHERE l.event = events.id AND l.ended) ORDER BY time, id"
 #define COST_SELECT "SELECT trace_id" COST_COLUMNS(NAME) " FROM costs"
 #define CURSOR_SELECT "SELECT sink, position, delivered, rejected, last_error, last_success FROM cursors"
@@ -85,9 +86,9 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_SPAN_BY_ROW] = SPAN_SELECT " WHERE s.id = ?",
 
     /* Reading the same source again brings the same events: they are there already. */
-    [STMT_PUT_EVENT] = "INSERT INTO events(trace_id, span_id, time, bytes, name, attributes)"
-                       " SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM events"
-                       " WHERE trace_id = ?1 AND time = ?3 AND span_id IS ?2 AND name IS ?5 AND attributes IS ?6)",
+    [STMT_PUT_EVENT] = "INSERT INTO events(trace_id, span_id, time, bytes, name, attributes, ordinal)"
+                       " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (SELECT 1 FROM events WHERE trace_id = ?1"
+                       " AND time = ?3 AND span_id IS ?2 AND name IS ?5 AND attributes IS ?6 AND ordinal = ?7)",
     [STMT_EVENT_EACH] = EVENT_SELECT " WHERE trace_id = ? ORDER BY time, id",
     [STMT_EVENT_BY_ROW] = EVENT_SELECT " WHERE id = ?",
     /* Those that go with their span: not those that came too late and go by themselves. A root has the homeless ones, too. */
@@ -99,6 +100,7 @@ const char *const store_sql[STMT_COUNT] = {
     [STMT_DELETE_COSTS] = "DELETE FROM costs WHERE trace_id = ?",
     [STMT_DELETE_RUN_COSTS] = "DELETE FROM costs WHERE trace_id = ? AND root_id IS ?",
     [STMT_PUT_COST] = "INSERT INTO costs(trace_id" COST_COLUMNS(NAME) ") VALUES(?" COST_COLUMNS(HOLE) ")",
+    [STMT_CHANGE_COST] = "UPDATE costs SET trace_id=?" COST_COLUMNS(SET) " WHERE id = ? AND trace_id = ? AND root_id IS ?",
     [STMT_COST_EACH] = COST_SELECT " WHERE time >= ? AND time < ? ORDER BY time, id",
     [STMT_COST_BY_TRACE] = COST_SELECT " WHERE trace_id = ? AND time >= ? AND time < ? ORDER BY time, id",
 
@@ -112,6 +114,7 @@ const char *const store_sql[STMT_COUNT] = {
                    " AND (lease_owner IS NULL OR lease_owner = ?2 OR lease_until <= ?3)",
     [STMT_LEASE_BACK] = "UPDATE cursors SET lease_owner = NULL, lease_until = 0 WHERE sink = ?1"
                         " AND (lease_owner IS NULL OR lease_owner = ?2 OR lease_until <= ?3)",
+    [STMT_LEASE_OWNER] = "SELECT lease_owner FROM cursors WHERE sink = ?",
     [STMT_ADVANCE] = "UPDATE cursors SET delivered = delivered + ?3, rejected = rejected + ?4,"
                      " last_error = CASE WHEN ?3 > 0 THEN NULL ELSE last_error END,"
                      " last_success = CASE WHEN ?3 > 0 THEN ?5 ELSE last_success END,"

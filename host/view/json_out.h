@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "core/json.h"
-#include "host/store/store.h"
+#include "host/store/store_costs.h"
 
 #define JSON_OUT_MAX (256u * 1024 * 1024) /* bytes of one object; spans are far below */
 

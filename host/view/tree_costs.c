@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "host/e2b/e2b_usage.h"
 #include "host/money/price_table.h"
+#include "host/store/store_costs.h"
 #include "host/view/console.h"
 #include "host/view/tree.h"
 
@@ -26,6 +27,7 @@ static const char *const class_names[CLASS_COUNT] = {
 
 struct model_line {
     char *model;
+    char *assumed; /* the row by which it was priced: another model's, as --assume-price said; NULL */
     bool unattributed, unpriced, reported;
     struct token_class classes[CLASS_COUNT];
     int64_t pusd;
@@ -84,6 +86,12 @@ static void add_e2b(struct breakdown *b, const struct cost_item *item)
     b->memory_mib = item->memory_mib;
 }
 
+static struct ao_str other_row(const char *assumed)
+{
+    struct ao_str row = ao_str_from(assumed), mark = AO_STR(AO_PRICE_ASSUMED);
+    return ao_str_starts(row, mark) ? (struct ao_str){row.ptr + mark.len, row.len - mark.len} : row;
+}
+
 static int add_item(void *user, const struct cost_item *item)
 {
     struct breakdown *b = user;
@@ -112,7 +120,11 @@ static int add_item(void *user, const struct cost_item *item)
     line->pusd = add_money(line->pusd, item->cost_pusd);
     line->unpriced |= item->cost_pusd == AO_COST_UNKNOWN;
     line->reported |= item->basis && strcmp(item->basis, "reported") == 0;
-    return 0;
+    if (!line->assumed && item->served_known && (item->rules & AO_COST_ASSUMED) && item->price_row) {
+        line->assumed = ao_strdup(other_row(item->price_row));
+        b->err = line->assumed ? AO_OK : AO_ERR_NOMEM;
+    }
+    return b->err;
 }
 
 /* ---- printing ---- */
@@ -153,6 +165,8 @@ static void print_model(const struct console *console, const struct model_line *
     print_money(console, line->pusd, line->unpriced);
     fputs(line->unattributed ? "  unattributed: told only by the agent's totals" : "", console->out);
     fputs(line->unpriced ? "  no price" : line->reported ? "  as reported by the agent" : "", console->out);
+    if (line->assumed)
+        fprintf(console->out, "  assumed: priced like %s", line->assumed);
     fputc('\n', console->out);
     for (int i = 0; i < CLASS_COUNT; i++) {
         const struct token_class *class = &line->classes[i];
@@ -231,8 +245,10 @@ int tree_print_costs(struct store *store, const struct run *run, FILE *out)
             fprintf(out, "  at least %s: some of it has no price", least);
         fputs(b->count || b->has_e2b ? "\n\n" : "  nothing was billed\n\n", out);
     }
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; i < b->count; i++) {
         ao_free(b->lines[i].model);
+        ao_free(b->lines[i].assumed);
+    }
     ao_free(b);
     return err;
 }

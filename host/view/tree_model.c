@@ -294,6 +294,27 @@ int tree_load(struct tree *tree, struct store *store, const struct ao_trace_id *
     return AO_OK;
 }
 
+static bool has_type(const struct tree_node *node, const char *type)
+{
+    return node->type && strcmp(node->type, type) == 0;
+}
+
+uint32_t tree_agent(const struct tree *tree, uint32_t index)
+{
+    while (index != TREE_NONE && !has_type(&tree->nodes[index], "agent"))
+        index = tree->nodes[index].parent;
+    return index;
+}
+
+uint32_t tree_subagent(const struct tree *tree, uint32_t index)
+{
+    uint32_t found = tree_agent(tree, index);
+    uint32_t at = found == TREE_NONE ? TREE_NONE : tree->nodes[found].parent;
+    while (at != TREE_NONE && !has_type(&tree->nodes[at], "agent") && !has_type(&tree->nodes[at], "tool"))
+        at = tree->nodes[at].parent;
+    return at == TREE_NONE ? TREE_NONE : found;
+}
+
 void tree_release(struct tree *tree)
 {
     for (uint32_t i = 0; i < tree->count; i++) {

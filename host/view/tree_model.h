@@ -49,4 +49,12 @@ struct tree {
 int tree_load(struct tree *tree, struct store *store, const struct ao_trace_id *trace_id);
 void tree_release(struct tree *tree);
 
+/*
+ * The sub-agent to which a span belongs: the nearest agent at or above it that another agent or a tool started, by its
+ * index. TREE_NONE: the main loop's.
+ */
+uint32_t tree_subagent(const struct tree *tree, uint32_t index);
+/* The nearest agent at or above it, whoever started it; TREE_NONE. */
+uint32_t tree_agent(const struct tree *tree, uint32_t index);
+
 #endif

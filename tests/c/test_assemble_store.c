@@ -380,6 +380,38 @@ static void what_is_stored_keeps_its_trace(void **state)
     assembly_free(ours.assembly);
 }
 
+/* ---- events of one instant ---- */
+
+static void tell_moments(struct assembly *assembly)
+{
+    for (int i = 0; i < 3; i++)
+        must_take(assembly, "{\"kind\":\"event\",\"name\":\"retry\",\"time\":7,\"attributes\":{\"k\":1}}");
+    must_take(assembly, "{\"kind\":\"event\",\"name\":\"e\",\"time\":7,\"writer\":\"" A "\",\"seq\":1}");
+    must_take(assembly, "{\"kind\":\"event\",\"name\":\"e\",\"time\":7,\"writer\":\"" A "\",\"seq\":2}");
+    must_take(assembly, "{\"kind\":\"event\",\"name\":\"e\",\"time\":7,\"writer\":\"" B "\",\"seq\":2}");
+}
+
+static void equal_events_of_one_instant_are_all_kept_and_none_twice(void **state)
+{
+    struct assembled *f = *state;
+    tell_moments(f->assembly);
+    assert_int_equal(assembly_flush(f->assembly, f->store), AO_OK);
+    /* The stream itself says a record again, as one that was copied together from pieces does. */
+    must_take(f->assembly, "{\"kind\":\"event\",\"name\":\"e\",\"time\":7,\"writer\":\"" A "\",\"seq\":2}");
+    /* One more of a kind of which some are stored already. */
+    must_take(f->assembly, "{\"kind\":\"event\",\"name\":\"e\",\"time\":7,\"writer\":\"" A "\",\"seq\":3}");
+    assert_int_equal(assembly_flush(f->assembly, f->store), AO_OK);
+    assert_int_equal(stored_events(f), 7);
+
+    struct assembly *again = NULL;
+    struct assembly_config config = assembled_config(f);
+    assert_int_equal(assembly_new(&config, &again), AO_OK);
+    tell_moments(again);
+    assert_int_equal(assembly_flush(again, f->store), AO_OK);
+    assert_int_equal(stored_events(f), 7);
+    assembly_free(again);
+}
+
 /* ---- memory ---- */
 
 static const char *const life[] = {
@@ -459,6 +491,7 @@ int main(void)
         TEST(large_open_spans_live_in_the_store),
         TEST(the_first_hello_may_name_the_trace),
         TEST(what_is_stored_keeps_its_trace),
+        TEST(equal_events_of_one_instant_are_all_kept_and_none_twice),
         TEST(without_memory_nothing_breaks_and_nothing_is_hidden),
     };
     return cmocka_run_group_tests_name("assemble_store", tests, NULL, NULL);

@@ -352,14 +352,18 @@ static void test_events_are_rows_of_their_own(void **state)
     (void)state;
     struct ao_bt_span base = base_span(), one, same, other;
     uint64_t time = base.start;
-    ao_bt_event_span(&base.trace_id, &base.span_id, time, S("cache"), S("{\"hit\":true}"), &one);
-    ao_bt_event_span(&base.trace_id, &base.span_id, time, S("cache"), S("{\"hit\":true}"), &same);
-    ao_bt_event_span(&base.trace_id, &base.span_id, time + 1, S("cache"), S("{\"hit\":true}"), &other);
+    ao_bt_event_span(&base.trace_id, &base.span_id, time, 0, S("cache"), S("{\"hit\":true}"), &one);
+    ao_bt_event_span(&base.trace_id, &base.span_id, time, 0, S("cache"), S("{\"hit\":true}"), &same);
+    ao_bt_event_span(&base.trace_id, &base.span_id, time + 1, 0, S("cache"), S("{\"hit\":true}"), &other);
     assert_true(ao_span_id_eq(&one.span_id, &same.span_id));
     assert_false(ao_span_id_eq(&one.span_id, &other.span_id));
     assert_false(ao_span_id_eq(&one.span_id, &base.span_id));
-    ao_bt_event_span(&base.trace_id, &base.span_id, time, S("cach"), S("e{\"hit\":true}"), &other);
+    ao_bt_event_span(&base.trace_id, &base.span_id, time, 0, S("cach"), S("e{\"hit\":true}"), &other);
     assert_false(ao_span_id_eq(&one.span_id, &other.span_id));
+    ao_bt_event_span(&base.trace_id, &base.span_id, time, 1, S("cache"), S("{\"hit\":true}"), &other);
+    assert_false(ao_span_id_eq(&one.span_id, &other.span_id)); /* the second of its kind */
+    ao_bt_event_span(&base.trace_id, &base.span_id, time, 1, S("cache"), S("{\"hit\":true}"), &same);
+    assert_true(ao_span_id_eq(&other.span_id, &same.span_id));
     expect(&one, "\"span_parents\":[\"baeeec9367deae51\"],");
     expect(&one, "\"span_attributes\":{\"name\":\"cache\"},\"metadata\":{\"agentobs.event\":true,\"hit\":true},"
                  "\"metrics\":{\"start\":1795209090.693108,\"end\":1795209090.693108}");

@@ -360,7 +360,7 @@ static void put_run(struct store *store, unsigned number, uint64_t from, uint64_
     struct run run = {.trace_id = fixture_trace(number), .root_id = fixture_span_id(number), .start = START + from * S,
                       .end = START + until * S, .status = RUN_OK, .cost_pusd = cost, .report = report, .run_id = mutable("run_x")};
     snprintf(report, sizeof(report), "{\"a\":1,\"cost\":{\"total_usd\":null,\"claude\":{\"total_usd\":0.5},\"e2b\":null},\"z\":2}");
-    const struct cost_item item = {
+    struct cost_item item = {
         .trace_id = run.trace_id, .root_id = run.root_id, .span_id = run.root_id, .time = run.start, .kind = mutable("e2b"),
         .basis = mutable("computed"), .cost_pusd = cost, .vcpus = 1, .memory_mib = 1,
         .sandbox = {.id = mutable(ID), .source = mutable("hello"), .named = named, .until = run.end},

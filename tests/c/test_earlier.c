@@ -154,6 +154,66 @@ static void a_fork_s_transcript_begins_with_a_copy(void **state)
     assert_false(billed(world, 2, request("msg", "fork", THEN + 3600 * SECOND)));
 }
 
+/* ---- requests that a remainder holds ---- */
+
+/* Haiku: run 1 was billed a remainder of 10 input tokens. */
+static struct ao_record small(const char *message, uint64_t input, uint64_t time)
+{
+    struct ao_record record = usage_request(message, HAIKU, input, 0);
+    AO_SET(&record, session_id, AO_STR("s"));
+    AO_SET(&record, time, time);
+    return record;
+}
+
+static void a_remainder_holds_what_fits_into_it(void **state)
+{
+    struct world *world = *state;
+    put_bill(world);
+    ask_as(world, 2, NULL);
+    assert_false(billed(world, 2, small("live", 4, THEN))); /* no transcript */
+    earlier_is_transcript(world->earlier);
+    assert_false(billed(world, 2, small("large", 11, THEN)));
+    assert_false(billed(world, 2, small("late", 4, THEN + 301 * SECOND)));
+    assert_false(billed(world, 2, small("early", 4, THEN - 301 * SECOND)));
+    assert_false(billed(world, 2, small("nothing", 0, THEN)));
+    assert_false(billed(world, 2, request("other model", "s", THEN)));
+    assert_true(billed(world, 2, small("one", 6, THEN)));
+    assert_true(billed(world, 2, small("one", 6, THEN))); /* told again: the same */
+    assert_false(billed(world, 2, small("two", 5, THEN))); /* 4 are left */
+    assert_true(billed(world, 2, small("three", 4, THEN)));
+    assert_false(billed(world, 2, small("four", 1, THEN)));
+    assert_int_equal(earlier_counts(world->earlier).requests, 2);
+}
+
+static void a_remainder_of_ones_own_holds_nothing(void **state)
+{
+    struct world *world = *state;
+    put_bill(world);
+    ask_as(world, 1, NULL);
+    earlier_is_transcript(world->earlier);
+    assert_false(billed(world, 1, small("one", 6, THEN)));
+}
+
+static void without_memory_a_request_is_billed(void **state)
+{
+    struct world *world = *state;
+    put_bill(world);
+    TORTURE(t)
+    {
+        struct earlier_config config = {world->store, fixture_span_id(2), NULL, 1};
+        struct earlier *earlier = NULL;
+        struct ao_record record = small("one", 6, THEN);
+        struct ao_trace_id id = fixture_trace(2);
+        int err = earlier_new(&config, &earlier);
+        if (!err)
+            earlier_is_transcript(earlier);
+        bool held = !err && earlier_billed(earlier, &id, &record, fixture_ledger);
+        bool failed = torture_end(&t);
+        assert_true(held || failed);
+        earlier_free(earlier);
+    }
+}
+
 static void totals_tell_the_ledger_of_earlier_runs(void **state)
 {
     struct world *world = *state;
@@ -408,6 +468,9 @@ int main(void)
         TEST(a_run_s_own_rows_are_not_earlier),
         TEST(the_same_span_of_the_same_trace_is_the_same_request),
         TEST(a_fork_s_transcript_begins_with_a_copy),
+        TEST(a_remainder_holds_what_fits_into_it),
+        TEST(a_remainder_of_ones_own_holds_nothing),
+        TEST(without_memory_a_request_is_billed),
         TEST(totals_tell_the_ledger_of_earlier_runs),
         TEST(no_allocation_may_be_missed),
         TEST(a_fork_s_totals_go_on),

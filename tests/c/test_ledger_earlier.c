@@ -163,6 +163,153 @@ static void other_sessions_are_not_touched(void **state)
     ao_bill_release(&bill);
 }
 
+/* ---- totals that tell themselves what they carried over ---- */
+
+static void add_first_total(int64_t cost, const char *model_usage, const char *process_usage)
+{
+    struct ao_record record = usage_total(cost, model_usage);
+    AO_SET(&record, session_id, SESSION);
+    AO_SET(&record, process_model_usage, ao_str_from(process_usage));
+    add_usage(record);
+}
+
+static void only_what_the_process_used_is_billed(void **state)
+{
+    (void)state;
+    struct ao_usage carried;
+    assert_false(ao_ledger_carried(fixture_ledger, SESSION, &carried));
+    add_request("m9", SONNET, 1500, 150);
+    add_first_total(USD(0.0165), TOTAL(4000, 300, 0.0165), TOTAL(2000, 200, 0.009));
+    add_total(USD(0.0195), TOTAL(5000, 300, 0.0195)); /* goes on */
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 2); /* the request, and a background call of 1500 and 50 */
+    assert_int_equal(bill.cost.total, USD(0.012));
+    assert_int_equal(bill.reported_pusd, USD(0.012));
+    assert_int_equal(bill.earlier_pusd, USD(0.0075));
+    assert_int_equal(find_model(&bill, SONNET)->notes, 0);
+    ao_bill_release(&bill);
+    assert_true(ao_ledger_carried(fixture_ledger, SESSION, &carried));
+    assert_int_equal(carried.input, 2000);
+    assert_int_equal(carried.output, 100);
+}
+
+/* What the store knows of earlier runs may be less or more: the totals' own word counts. */
+static void their_own_word_counts_and_not_the_store(void **state)
+{
+    (void)state;
+    told_earlier(SONNET, 700, 70, USD(0.00315));
+    add_first_total(USD(0.0135), TOTAL(3000, 300, 0.0135), TOTAL(2000, 200, 0.009));
+    told_earlier(SONNET, 300, 30, USD(0.00135));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.009));
+    assert_int_equal(bill.earlier_pusd, USD(0.0045));
+    ao_bill_release(&bill);
+}
+
+static void a_model_that_only_the_saved_session_used_costs_nothing(void **state)
+{
+    (void)state;
+    add_first_total(USD(0.0045), TOTAL(1000, 100, 0.0045), "{}");
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, 0);
+    assert_int_equal(bill.reported_pusd, 0);
+    assert_int_equal(bill.earlier_pusd, USD(0.0045));
+    ao_bill_release(&bill);
+}
+
+static void told_again(uint64_t input, uint64_t output, int64_t cost, bool rest)
+{
+    struct ao_usage usage = {.input = input, .output = output};
+    assert_int_equal(ao_ledger_add_again(fixture_ledger, SESSION, AO_STR(SONNET), &usage, cost, rest), AO_OK);
+}
+
+/* Another run recorded the same process, as its transcript: its requests and its remainder are in these totals. */
+static void what_another_run_was_billed_of_the_process_is_not_billed_again(void **state)
+{
+    (void)state;
+    told_again(1000, 100, USD(0.0045), false);
+    told_again(500, 50, USD(0.00225), true);
+    add_request("m2", SONNET, 100, 10);
+    add_first_total(USD(0.0117), TOTAL(2600, 260, 0.0117), TOTAL(1600, 160, 0.0072));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 1);
+    assert_int_equal(bill.cost.total, USD(0.00045));
+    assert_int_equal(bill.reported_pusd, USD(0.00045));
+    assert_int_equal(bill.earlier_pusd, USD(0.01125));
+    ao_bill_release(&bill);
+}
+
+/* A remainder of several processes: of it only as much as these totals hold; what that cost is not known. */
+static void a_larger_remainder_takes_no_request_away(void **state)
+{
+    (void)state;
+    told_again(5000, 500, USD(0.0225), true);
+    add_request("m2", SONNET, 100, 10);
+    add_first_total(USD(0.0018), TOTAL(400, 40, 0.0018), TOTAL(400, 40, 0.0018));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.item_count, 1);
+    assert_int_equal(bill.cost.total, USD(0.00045));
+    assert_false(bill.has_reported);
+    assert_int_equal(find_model(&bill, SONNET)->notes & AO_BILL_NEGATIVE, 0);
+    ao_bill_release(&bill);
+}
+
+/* Totals that do not tell what they carried over: what was billed before has it all. */
+static void without_their_word_it_is_left_to_what_was_billed(void **state)
+{
+    (void)state;
+    told_again(1000, 100, USD(0.0045), false);
+    told_again(500, 50, USD(0.00225), true);
+    add_total(USD(0.009), TOTAL(2000, 200, 0.009));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.009));
+    ao_bill_release(&bill);
+}
+
+/* Requests that were seen are billed, whatever the totals claim. */
+static void what_was_seen_is_billed_all_the_same(void **state)
+{
+    (void)state;
+    add_request("m1", SONNET, 1000, 100);
+    add_first_total(USD(0.0045), TOTAL(1000, 100, 0.0045), "{}");
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.0045));
+    ao_bill_release(&bill);
+}
+
+static void later_totals_carry_nothing_more(void **state)
+{
+    (void)state;
+    add_total(USD(0.0045), TOTAL(1000, 100, 0.0045));
+    add_first_total(USD(0.009), TOTAL(2000, 200, 0.009), TOTAL(1000, 100, 0.0045));
+    struct ao_bill bill = settle_ledger(fixture_ledger, &fixture_table);
+    assert_int_equal(bill.cost.total, USD(0.009));
+    ao_bill_release(&bill);
+}
+
+static void no_allocation_of_what_is_carried_may_be_missed(void **state)
+{
+    (void)state;
+    struct ao_record record = usage_total(USD(0.0135), TOTAL(3000, 300, 0.0135));
+    AO_SET(&record, session_id, SESSION);
+    AO_SET(&record, process_model_usage, AO_STR(TOTAL(2000, 200, 0.009)));
+    TORTURE(t)
+    {
+        struct ao_bill bill;
+        struct ao_ledger *ledger = ao_ledger_new();
+        int err = ledger ? ao_ledger_add(ledger, &record) : AO_ERR_NOMEM;
+        bool failed = torture_end(&t);
+        assert_int_equal(failed, err == AO_ERR_NOMEM);
+        if (ledger) {
+            assert_int_equal(ao_ledger_settle(ledger, &fixture_table, &bill), AO_OK);
+            assert_int_equal(bill.known, !failed);
+            assert_int_equal(bill.cost.total, failed ? 0 : USD(0.009));
+            ao_bill_release(&bill);
+        }
+        ao_ledger_free(ledger);
+    }
+}
+
 static void no_allocation_may_be_missed(void **state)
 {
     (void)state;
@@ -195,6 +342,15 @@ int main(void)
         TEST(only_the_first_segment_goes_on),
         TEST(other_sessions_are_not_touched),
         TEST(no_allocation_may_be_missed),
+        TEST(only_what_the_process_used_is_billed),
+        TEST(their_own_word_counts_and_not_the_store),
+        TEST(a_model_that_only_the_saved_session_used_costs_nothing),
+        TEST(what_another_run_was_billed_of_the_process_is_not_billed_again),
+        TEST(a_larger_remainder_takes_no_request_away),
+        TEST(without_their_word_it_is_left_to_what_was_billed),
+        TEST(what_was_seen_is_billed_all_the_same),
+        TEST(later_totals_carry_nothing_more),
+        TEST(no_allocation_of_what_is_carried_may_be_missed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -408,7 +408,7 @@ static void test_a_moment(void **state)
 {
     (void)state;
     struct ao_otlp_span span = base_span(), moment, again;
-    const struct ao_otlp_event event = {START, S("seen"), S("{\"a\":1}")};
+    const struct ao_otlp_event event = {START, S("seen"), S("{\"a\":1}"), 0};
     ao_otlp_moment(&span.trace_id, &span.span_id, &event, &moment);
     ao_otlp_moment(&span.trace_id, &span.span_id, &event, &again);
     assert_true(ao_span_id_eq(&moment.span_id, &again.span_id));
@@ -422,7 +422,7 @@ static void test_memory_runs_out(void **state)
 {
     (void)state;
     struct ao_otlp_span span = llm_span();
-    const struct ao_otlp_event event = {START, S("e"), S("{\"\\u0061\":\"\\n\"}")};
+    const struct ao_otlp_event event = {START, S("e"), S("{\"\\u0061\":\"\\n\"}"), 0};
     span.input = S("[{\"role\":\"user\",\"content\":\"\\u00e9\"}]");
     span.output = S("{\"role\":\"assistant\",\"content\":\"x\"}");
     span.attributes = S("{\"\\u0061\":[\"\\n\"],\"b\":\"\\t\"}");

@@ -110,7 +110,7 @@ static void a_full_run_tells_exact_money(void **state)
                   "\"exit_code\":3,\"duration_ms\":1000000,\"sandbox\":{\"id\":\"ibox\",\"named_by\":\"host\",\"kill\":\"done\"},\"cost\":{\"total_usd\":0.020391650003,\"claude\":{"
                   "\"total_usd\":0.02039165,\"reported_usd\":null,\"by_model\":{\"" MODEL "\":{\"usd\":0.02039165,"
                   "\"input_usd\":0.000021,\"output_usd\":0.000165,\"cache_read_usd\":0.0000039,\"cache_write_5m_usd\":0.00006375,"
-                  "\"cache_write_1h_usd\":0.000138,\"web_search_usd\":0.02,\"basis\":\"computed\"}},\"unpriced_models\":[]},"
+                  "\"cache_write_1h_usd\":0.000138,\"web_search_usd\":0.02,\"basis\":\"computed\",\"assumed\":false}},\"unpriced_models\":[]},"
                   "\"already_billed\":{\"requests\":4,\"usd\":0.000000000005},\"e2b\":{\"usd\":0.000000000003,\"seconds\":61.050,\"paused_seconds\":0.007,"
                   "\"vcpu\":2,\"memory_mib\":512,\"source\":\"api\",\"final\":true}},\"tokens\":{\"input\":7,"
                   "\"output\":11,\"cache_read\":13,\"cache_write_5m\":17,\"cache_write_1h\":23,\"reasoning\":5,"
@@ -182,7 +182,7 @@ static void what_is_not_known_is_null(void **state)
     assert_contains(&report, "\"status\":\"killed\",\"error\":{\"type\":\"killed\",\"message\":\"\"},\"exit_code\":null");
     assert_contains(&report, "\"cost\":{\"total_usd\":null,\"claude\":{\"total_usd\":null,\"reported_usd\":null");
     assert_contains(&report, "\"gpt \\\"x\\\"\":{\"usd\":null,\"input_usd\":null,\"output_usd\":null,\"cache_read_usd\":null,"
-                             "\"cache_write_5m_usd\":null,\"cache_write_1h_usd\":null,\"web_search_usd\":null,\"basis\":\"unpriced\"}");
+                             "\"cache_write_5m_usd\":null,\"cache_write_1h_usd\":null,\"web_search_usd\":null,\"basis\":\"unpriced\",\"assumed\":false}");
     assert_contains(&report, "\"unpriced_models\":[\"gpt \\\"x\\\"\"]");
     assert_contains(&report, "\"" MODEL "\":{\"usd\":0.000021,");
     assert_contains(&report, "\"tokens\":{\"input\":14,");

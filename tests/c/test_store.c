@@ -463,6 +463,12 @@ static void test_events_come_back(void **state)
     assert_int_equal(store_each_event(store, &later.trace_id, note_event, &names), 0);
     assert_int_equal(names.len, 5);
     assert_memory_equal(names.data, "--b{}", 5);
+    later.ordinal = 1; /* a second one at the same instant */
+    assert_int_equal(store_put_event(store, &later), 0);
+    assert_int_equal(store_put_event(store, &later), 0);
+    assert_int_equal(store_each_event(store, &later.trace_id, note_event, &names), 0);
+    assert_int_equal(names.len, 5 + 8);
+    assert_memory_equal(names.data + 5, "--b{}b{}", 8);
     ao_buf_release(&names);
     span_event_release(&later);
     span_event_release(NULL);

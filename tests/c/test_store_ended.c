@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
+#include "host/store/store_queue.h"
 #include "host/store/store_requeue.h"
 #include "store_fixture.h"
 #include "torture.h"

@@ -94,7 +94,13 @@ static void test_leases(void **state)
     assert_int_equal(store_lease(one, "a", "one", 191, 50), AO_ERR_BUSY);
     assert_int_equal(store_lease(one, "a", "one", 191, 0), AO_ERR_BUSY); /* not mine to give back */
     assert_int_equal(store_lease(two, "a", "two", 192, 0), 0);
+    char *owner = NULL;
+    assert_int_equal(store_lease_owner(one, "a", &owner), AO_ERR_NOTFOUND);
+    assert_int_equal(store_lease_owner(one, "b", &owner), AO_ERR_NOTFOUND);
     assert_int_equal(store_lease(one, "a", "one", 193, UINT64_MAX), 0);
+    assert_int_equal(store_lease_owner(two, "a", &owner), 0);
+    assert_string_equal(owner, "one");
+    ao_free(owner);
     assert_int_equal(store_lease(two, "a", "two", INT64_MAX - 1, 1), AO_ERR_BUSY);
     store_close(one);
     store_close(two);

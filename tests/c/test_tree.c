@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
+#include "host/store/store_costs.h"
 #include "host/view/tree.h"
 #include "host/view/tree_model.h"
 #include "store_fixture.h"

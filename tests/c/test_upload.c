@@ -9,10 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "fake_http.h"
+#include "host/process_mark.h"
 #include "host/sinks/upload.h"
 #include "host/store/store_requeue.h"
 #include "store_fixture.h"
@@ -583,6 +587,41 @@ static void test_a_dead_senders_lease_runs_out(void **state)
     assert_in_range(fake_now() - begin, 30 * S, 31 * S);
 }
 
+/* Takes the lease in a process of its own, which is killed then. Not waited for: a zombie. */
+static pid_t take_and_die(struct world *w)
+{
+    char mark[PROCESS_MARK_MAX];
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        process_mark(7, mark);
+        _exit(write(pipes[1], mark, sizeof(mark)) == (ssize_t)sizeof(mark) ? pause() : 1);
+    }
+    assert_int_equal(read(pipes[0], mark, sizeof(mark)), sizeof(mark));
+    close(pipes[0]);
+    close(pipes[1]);
+    assert_int_equal(store_lease(w->writer, "toy", mark, fake_now(), 30 * S), AO_OK);
+    assert_false(process_mark_is_gone(mark));
+    assert_false(drain(w, 5 * S)); /* it lives: we wait */
+    siginfo_t info;
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    return child;
+}
+
+static void test_a_sender_that_died_here_is_replaced_at_once(void **state)
+{
+    struct world *w = *state;
+    start(w, 0);
+    put_spans(w, 1, 1);
+    pid_t child = take_and_die(w);
+    uint64_t begin = fake_now();
+    assert_true(drain(w, 60 * S));
+    assert_in_range(fake_now() - begin, 0, S);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 static void test_a_long_request_keeps_the_lease(void **state)
 {
     struct world *w = *state;
@@ -793,6 +832,7 @@ int main(void)
         WORLD_TEST(test_one_process_sends_at_a_time),
         WORLD_TEST(test_what_another_process_sent_counts),
         WORLD_TEST(test_a_dead_senders_lease_runs_out),
+        WORLD_TEST(test_a_sender_that_died_here_is_replaced_at_once),
         WORLD_TEST(test_a_long_request_keeps_the_lease),
         WORLD_TEST(test_waking_up_late_repeats_little),
         WORLD_TEST(test_a_busy_store_is_waited_for),

@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ao_buf_release(&out);
     }
     struct ao_bt_span event;
-    ao_bt_event_span(&span.trace_id, &span.span_id, size, span.name, span.attributes, &event);
+    ao_bt_event_span(&span.trace_id, &span.span_id, size, size % 3, span.name, span.attributes, &event);
     ao_buf_init(&out, 64u << 20);
     (void)ao_bt_row_encode(&target, &event, 0, &out);
     check(&out);

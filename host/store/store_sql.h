@@ -1,0 +1,66 @@
+/* store_sql.h - the store's statements, by name (store_sql.c); private to the store. */
+#ifndef AO_HOST_STORE_SQL_H
+#define AO_HOST_STORE_SQL_H
+
+#include "host/store/store_history.h"
+
+/* Index of store_sql (store_sql.c). */
+enum store_stmt {
+    STMT_BEGIN,
+    STMT_COMMIT,
+    STMT_PUT_RUN,
+    STMT_RUN_LAST,
+    STMT_RUN_BY_ID,
+    STMT_RUN_BY_SESSION,
+    STMT_RUN_BY_TRACE,
+    STMT_RUN_OF_TRACE,
+    STMT_RUN_EACH,
+    STMT_PUT_SPAN,
+    STMT_SPAN_EACH,
+    STMT_SPAN_BY_ID,
+    STMT_SPAN_BY_ROW,
+    STMT_PUT_EVENT,
+    STMT_EVENT_EACH,
+    STMT_EVENT_BY_ROW,
+    STMT_EVENTS_OF_SPAN,
+    STMT_EVENTS_OF_ROOT,
+    STMT_ROOT_FACTS,
+    STMT_DELETE_COSTS,
+    STMT_DELETE_RUN_COSTS,
+    STMT_PUT_COST,
+    STMT_CHANGE_COST,
+    STMT_COST_EACH,
+    STMT_COST_BY_TRACE,
+    STMT_ADD_CURSOR,
+    STMT_GET_CURSOR,
+    STMT_CURSOR_EACH,
+    STMT_LEASE,
+    STMT_LEASE_BACK,
+    STMT_LEASE_OWNER,
+    STMT_ADVANCE,
+    STMT_SINK_ERROR,
+    STMT_CHANGES,
+    STMT_PENDING,
+    STMT_PENDING_TRACE,
+    STMT_QUARANTINE,
+    STMT_STATS,
+    STMT_SESSION_RUN,
+    STMT_LAST_ACTIVITY,
+    STMT_BILLED,
+    STMT_SESSION_COSTS,
+    STMT_SESSION_OF_SUM,
+    STMT_PUT_FORK,
+    STMT_GET_FORK,
+    STMT_SANDBOX_OTHERS,
+    STMT_SANDBOX_OPEN,
+    STMT_SANDBOX_COSTS,
+    STMT_SANDBOX_SETTLE,
+    STMT_RUN_OF_ROOT,
+    STMT_HISTORY_COSTS, /* one for each scope: history_scope */
+    STMT_HISTORY_SPANS = STMT_HISTORY_COSTS + HISTORY_SCOPE_COUNT,
+    STMT_COUNT = STMT_HISTORY_SPANS + HISTORY_SCOPE_COUNT
+};
+
+extern const char *const store_sql[STMT_COUNT];
+
+#endif
