@@ -478,7 +478,7 @@ static int module_exec(PyObject *module)
     state->current = PyContextVar_New("agentobs_current_span", NULL);
     state->scope = PyContextVar_New("agentobs_scope", NULL);
     state->noop = ao_span_new_noop(state);
-    if (!state->current || !state->scope || !state->noop)
+    if (!state->current || !state->scope || !state->noop || ao_ready_init(state))
         return -1;
     forget_key(state);
     if (PyModule_AddObjectRef(module, "Span", (PyObject *)state->span_type) ||
@@ -497,6 +497,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->span_type);
     Py_VISIT(state->ready_type);
     Py_VISIT(state->noop);
+    Py_VISIT(state->ready_none);
+    Py_VISIT(state->ready_noop);
     Py_VISIT(state->current);
     Py_VISIT(state->scope);
     Py_VISIT(atomic_load(&state->helpers));
@@ -521,6 +523,8 @@ static void module_free(void *module)
     module_clear(module);
     if (!state)
         return;
+    Py_CLEAR(state->ready_none);
+    Py_CLEAR(state->ready_noop);
     Py_CLEAR(state->noop);
     Py_CLEAR(state->current);
     Py_CLEAR(state->scope);
