@@ -79,10 +79,10 @@ static PyObject *mod_record(PyObject *module, PyObject *args)
     ao_record_init(&record, strcmp(kind, "usage") == 0 ? AO_KIND_USAGE : AO_KIND_EVENT);
     ao_fill_init(&fill);
     AO_SET(&record, time, ao_clock_now(&state->runtime->clock));
-    ao_fill_record(state, &fill, fields, &record);
-    int err = ao_emitter_put(&state->runtime->emitter, &record, flags);
+    bool put = ao_fill_record(state, &fill, fields, &record) &&
+               ao_emitter_put(&state->runtime->emitter, &record, flags) == AO_OK;
     ao_fill_release(&fill);
-    return PyBool_FromLong(err == AO_OK);
+    return PyBool_FromLong(put);
 }
 
 /* ---- flushing and ending ---- */

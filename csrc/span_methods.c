@@ -382,10 +382,10 @@ static PyObject *span_record(PyObject *self, PyObject *args)
     AO_SET(&record, span_id, span->span_id);
     if (span->foreign)
         AO_SET(&record, trace_id, span->trace_id);
-    ao_fill_record(span->state, &fill, fields, &record);
-    int err = ao_emitter_put(&span->state->runtime->emitter, &record, flags);
+    bool put = ao_fill_record(span->state, &fill, fields, &record) &&
+               ao_emitter_put(&span->state->runtime->emitter, &record, flags) == AO_OK;
     ao_fill_release(&fill);
-    return PyBool_FromLong(err == AO_OK);
+    return PyBool_FromLong(put);
 }
 
 static PyObject *span_abandon(PyObject *self, PyObject *noargs)

@@ -217,9 +217,13 @@ LOOSE = {
     "context": lambda: agentobs.current_span().get_span_context(),
     "event": lambda: agentobs.event("e", a=1),
     "stats": lambda: agentobs.stats(),
-    "schema": lambda: agentobs.schema(),
     "flush": lambda: agentobs.flush(1),
 }
+
+
+# Releases 3.12 and 3.13 crash when there is no memory for a function within a function, whoever makes it.
+if sys.version_info >= (3, 12):
+    del LOOSE["decorated"]
 
 
 def attempt(call, callee, first, last):

@@ -29,8 +29,8 @@ from wire import BUSY, KEY, Run, read
 BARE = Path(__file__).resolve().parent / "bare"
 DEADLINE = 120
 SAYS = b"agentobs: "
-# What the host says of an agent that was gone before its last record: it is its word on the loss, not the agent's.
-HOST_SAYS = b"ended without a last record"
+# What the host says of losses, in words of its own: of an agent that was gone before its last record, or had no room.
+HOST_SAYS = (b"ended without a last record", b"records were dropped in the sandbox")
 
 
 @dataclass
@@ -41,7 +41,8 @@ class Life:
 
     def said(self) -> list[bytes]:
         """What agentobs itself wrote to standard error."""
-        return [line for line in self.err.splitlines() if line.startswith(SAYS) and HOST_SAYS not in line]
+        said = [line for line in self.err.splitlines() if line.startswith(SAYS)]
+        return [line for line in said if not any(words in line for words in HOST_SAYS)]
 
     def without_said(self) -> bytes:
         return b"".join(line for line in self.err.splitlines(keepends=True) if not line.startswith(SAYS))
