@@ -11,6 +11,16 @@ import pytest
 from survival import DEADLINE, busy, lead, lines, taken_apart
 from wire import KEY, environment
 
+# ---- the lives themselves ----
+
+
+def test_the_lives_are_what_they_are_called(home):
+    lives = lead(home, "import agentobs, sys; print('agentobs._agentobs' in sys.modules, agentobs.enabled())")
+    texts = {name: taken_apart(life).text if name == "recorded" else life.out for name, life in lives.items()}
+    assert texts == {"bare": b"False False\n", "unheard": b"True False\n", "recorded": b"True True\n", "hosted": b"True True\n"}
+    assert home.report()["counts"]["text_bytes"] == len(b"True True\n")
+
+
 # ---- text ----
 
 
