@@ -121,7 +121,7 @@ def test_generators_left_half_way(survives):
     assert all(span.ended for span in run.spans.values())
     assert run.span("inside").status is None
     outside = [s for s in run.spans.values() if s.name == "outside"]
-    assert outside[0].input == {"n": 5} and outside[0].output == {"items": 1, "returned": "x"}
+    assert outside[0].input == {"n": 5} and outside[0].output == {"count": 1, "items": [5], "returned": "x"}
     steps = [s for s in run.spans.values() if s.name == "step"]
     assert {s.parent_span_id for s in steps} == {s.id for s in outside}
     assert [s.error_type for s in run.spans.values() if s.name == "async outside"] == [None, None, "ValueError"]
