@@ -125,7 +125,7 @@ STEPS = {
     "set_attributes": (bound("set_attributes"), lambda f: f(KEYS)),
     "update_name": (bound("update_name"), lambda f: f(ODD)),
     "log": (bound("log"), lambda f: f(input=DATA, output=LONG, tags=TAGS, metadata=DATA, metrics=USAGE, more=ODD, error=ODD)),
-    "log, many": (bound("log"), lambda f: f(a=1, b=2, c=3, d=4, e=5, f=6, g=7, h=8, i=9, j=10, k=11, l=12, m=13, n=14)),
+    "log, many": (bound("log"), lambda f: f(a=1, b=2, c=3, d=4, e=5, f=6, g=7, h=8, i=9)),
     "event": (bound("event"), lambda f: f("e", x=1, y=DATA)),
     "add_event": (bound("add_event"), lambda f: f("e", DATA, 1)),
     "record_exception": (bound("record_exception"), lambda f: f(ERROR)),
