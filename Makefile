@@ -139,7 +139,7 @@ test-pythons: $(TEST_OK) ## run the extension's tests on every Python that is he
 .PHONY: test-other-pythons
 test-other-pythons: $(TEST_OK) ## run a part of them on those that .venv is not made with
 	@$(VENV_PY) scripts/pythons.py test --others -- tests/test_extension.py tests/test_extension_survival.py \
-	    tests/test_extension_processes.py tests/test_extension_interpreters.py $(PYTEST_ARGS)
+	    tests/test_extension_processes.py tests/test_extension_tasks.py tests/test_extension_interpreters.py $(PYTEST_ARGS)
 
 .PHONY: test-backends
 test-backends: all $(TEST_OK) ## look at a run through real backends: sets up Jaeger and Phoenix (Go, 1 GB, ten minutes)

@@ -115,25 +115,28 @@ static bool fill_PUSD(struct ao_state *state, struct ao_fill *fill, PyObject *va
     return err == AO_OK;
 }
 
-/* New reference, NULL without exception. */
-static PyObject *look_up(PyObject *fields, const char *name)
+/* New reference, NULL without exception; then ret_failed is set when that says nothing of the dict. */
+static PyObject *look_up(PyObject *fields, const char *name, bool *ret_failed)
 {
     PyObject *key = PyUnicode_FromString(name);
     PyObject *value = key ? PyDict_GetItemWithError(fields, key) : NULL;
     Py_XINCREF(value);
     Py_XDECREF(key);
+    if (PyErr_Occurred())
+        *ret_failed = true;
     ao_py_swallow();
     return value;
 }
 
-void ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fields, struct ao_record *record)
+bool ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fields, struct ao_record *record)
 {
     const unsigned kind_bit = 1u << record->kind;
     fill->use = record->kind == AO_KIND_EVENT ? AO_USE_EVENT_ATTRIBUTE : AO_USE_DATA;
     PyObject *value;
+    bool failed = false;
 #define FILL_FIELD(ftype, member, key, kinds, max, meaning)                        \
     if ((kinds) & kind_bit) {                                                      \
-        value = look_up(fields, key);                                              \
+        value = look_up(fields, key, &failed);                                     \
         if (value && value != Py_None) {                                           \
             ao_field_##ftype got;                                                  \
             if (fill_##ftype(state, fill, value, &got))                            \
@@ -145,4 +148,7 @@ void ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fiel
     }
     AO_RECORD_FIELDS(FILL_FIELD)
 #undef FILL_FIELD
+    if (failed)
+        atomic_fetch_add_explicit(&state->runtime->emitter.lost, 1, memory_order_relaxed);
+    return !failed;
 }

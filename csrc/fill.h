@@ -24,8 +24,10 @@ void ao_fill_init(struct ao_fill *fill);
 void ao_fill_release(struct ao_fill *fill);
 /*
  * Sets every field that the dict names and the kind holds. A value of the wrong
- * type is left out; so is None. Never raises.
+ * type is left out; so is None. Never raises. False when memory was too short to
+ * look at all of them: half a record tells something else than the whole, so it
+ * is to be dropped; it is counted as lost.
  */
-void ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fields, struct ao_record *record);
+bool ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fields, struct ao_record *record);
 
 #endif

@@ -79,10 +79,10 @@ static PyObject *mod_record(PyObject *module, PyObject *args)
     ao_record_init(&record, strcmp(kind, "usage") == 0 ? AO_KIND_USAGE : AO_KIND_EVENT);
     ao_fill_init(&fill);
     AO_SET(&record, time, ao_clock_now(&state->runtime->clock));
-    ao_fill_record(state, &fill, fields, &record);
-    int err = ao_emitter_put(&state->runtime->emitter, &record, flags);
+    bool put = ao_fill_record(state, &fill, fields, &record) &&
+               ao_emitter_put(&state->runtime->emitter, &record, flags) == AO_OK;
     ao_fill_release(&fill);
-    return PyBool_FromLong(err == AO_OK);
+    return PyBool_FromLong(put);
 }
 
 /* ---- flushing and ending ---- */
@@ -478,7 +478,7 @@ static int module_exec(PyObject *module)
     state->current = PyContextVar_New("agentobs_current_span", NULL);
     state->scope = PyContextVar_New("agentobs_scope", NULL);
     state->noop = ao_span_new_noop(state);
-    if (!state->current || !state->scope || !state->noop)
+    if (!state->current || !state->scope || !state->noop || ao_ready_init(state))
         return -1;
     forget_key(state);
     if (PyModule_AddObjectRef(module, "Span", (PyObject *)state->span_type) ||
@@ -497,6 +497,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->span_type);
     Py_VISIT(state->ready_type);
     Py_VISIT(state->noop);
+    Py_VISIT(state->ready_none);
+    Py_VISIT(state->ready_noop);
     Py_VISIT(state->current);
     Py_VISIT(state->scope);
     Py_VISIT(atomic_load(&state->helpers));
@@ -521,6 +523,8 @@ static void module_free(void *module)
     module_clear(module);
     if (!state)
         return;
+    Py_CLEAR(state->ready_none);
+    Py_CLEAR(state->ready_noop);
     Py_CLEAR(state->noop);
     Py_CLEAR(state->current);
     Py_CLEAR(state->scope);

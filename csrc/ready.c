@@ -21,9 +21,19 @@ static void ready_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+int ao_ready_init(struct ao_state *state)
+{
+    state->ready_none = ao_ready_new(state, Py_None);
+    state->ready_noop = ao_ready_new(state, (PyObject *)state->noop);
+    return state->ready_none && state->ready_noop ? 0 : -1;
+}
+
+/* An iterator that ends without an exception ends with None, and that without an allocation. */
 static PyObject *ready_next(PyObject *self)
 {
-    PyErr_SetObject(PyExc_StopIteration, ((struct ao_ready *)self)->value);
+    PyObject *value = ((struct ao_ready *)self)->value;
+    if (value != Py_None)
+        PyErr_SetObject(PyExc_StopIteration, value);
     return NULL;
 }
 

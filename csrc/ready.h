@@ -8,7 +8,9 @@
 
 extern PyType_Spec ao_ready_spec;
 
-/* New reference; NULL with MemoryError. */
+/* New reference, of an awaitable of `value`; NULL with MemoryError. */
 PyObject *ao_ready_new(struct ao_state *state, PyObject *value);
+/* Makes the two that are shared, for which nothing need be allocated later: of None, of the no-op span. -1 with MemoryError. */
+int ao_ready_init(struct ao_state *state);
 
 #endif

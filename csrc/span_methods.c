@@ -11,19 +11,34 @@ static inline struct ao_span *as_span(PyObject *self)
 
 /* ---- delegation ---- */
 
-/* Calls agentobs._helpers.NAME(self, *args, **kwargs); only a wrong call (TypeError) gets through to the agent. */
-static PyObject *delegate(PyObject *self, const char *name, PyObject *args, PyObject *kwargs)
+#define DELEGATED_ON_STACK 8u
+
+/* helper(self, *args, **keywords), with vectorcall arguments. */
+static PyObject *call_with_self(PyObject *helper, PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                                PyObject *kwnames)
+{
+    PyObject *few[DELEGATED_ON_STACK];
+    size_t count = (size_t)nargs + (size_t)(kwnames ? PyTuple_GET_SIZE(kwnames) : 0) + 1;
+    PyObject **all = count <= DELEGATED_ON_STACK ? few : PyMem_New(PyObject *, count);
+    if (!all)
+        return PyErr_NoMemory();
+    all[0] = self;
+    if (count > 1)
+        memcpy(all + 1, args, (count - 1) * sizeof(*all));
+    PyObject *result = PyObject_Vectorcall(helper, all, (size_t)nargs + 1, kwnames);
+    if (all != few)
+        PyMem_Free(all);
+    return result;
+}
+
+/*
+ * Calls agentobs._helpers.NAME with this span before the arguments; only a wrong call (TypeError) gets through to the
+ * agent. Its callers take vectorcall arguments: with others the interpreter would allocate, and raise, before us.
+ */
+static PyObject *delegate(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *helper = ao_helper(as_span(self)->state, name);
-    PyObject *all = helper ? PyTuple_New(PyTuple_GET_SIZE(args) + 1) : NULL;
-    PyObject *result = NULL;
-    if (all) {
-        PyTuple_SET_ITEM(all, 0, Py_NewRef(self));
-        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++)
-            PyTuple_SET_ITEM(all, i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
-        result = PyObject_Call(helper, all, kwargs);
-    }
-    Py_XDECREF(all);
+    PyObject *result = helper ? call_with_self(helper, self, args, nargs, kwnames) : NULL;
     Py_XDECREF(helper);
     if (result || (PyErr_Occurred() && ao_py_is_wrong_call()))
         return result;
@@ -31,12 +46,12 @@ static PyObject *delegate(PyObject *self, const char *name, PyObject *args, PyOb
     Py_RETURN_NONE;
 }
 
-#define DELEGATED(method)                                                               \
-    static PyObject *span_##method(PyObject *self, PyObject *args, PyObject *kwargs)    \
-    {                                                                                   \
-        if (!ao_span_records(as_span(self)))                                                  \
-            Py_RETURN_NONE;                                                             \
-        return delegate(self, #method, args, kwargs);                                   \
+#define DELEGATED(method)                                                                                      \
+    static PyObject *span_##method(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) \
+    {                                                                                                          \
+        if (!ao_span_records(as_span(self)))                                                                   \
+            Py_RETURN_NONE;                                                                                    \
+        return delegate(self, #method, args, nargs, kwnames);                                                  \
     }
 
 DELEGATED(log)
@@ -48,22 +63,24 @@ DELEGATED(usage)
 DELEGATED(first_token)
 DELEGATED(add_link)
 
-static PyObject *span_start_span(PyObject *self, PyObject *args, PyObject *kwargs)
+static PyObject *span_start_span(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *started = delegate(self, "start_span", args, kwargs);
+    PyObject *started = delegate(self, "start_span", args, nargs, kwnames);
     if (started == Py_None)
         Py_SETREF(started, Py_NewRef(as_span(self)->state->noop));
     return started;
 }
 
-static PyObject *span_get_span_context(PyObject *self, PyObject *args)
+static PyObject *span_get_span_context(PyObject *self, PyObject *noargs)
 {
-    return delegate(self, "get_span_context", args, NULL);
+    (void)noargs;
+    return delegate(self, "get_span_context", NULL, 0, NULL);
 }
 
-static PyObject *span_export(PyObject *self, PyObject *args)
+static PyObject *span_export(PyObject *self, PyObject *noargs)
 {
-    return delegate(self, "export", args, NULL);
+    (void)noargs;
+    return delegate(self, "export", NULL, 0, NULL);
 }
 
 /*
@@ -81,10 +98,9 @@ PyObject *ao_span_decorate(PyObject *self, PyObject *function)
     }
     PyObject *text = PyUnicode_DecodeASCII(said.len ? said.data : "", (Py_ssize_t)said.len, NULL);
     ao_buf_release(&said);
-    PyObject *both = text ? PyTuple_Pack(2, text, function) : NULL;
-    PyObject *wrapped = both ? delegate(self, "decorate", both, NULL) : NULL;
+    PyObject *const both[] = {text, function};
+    PyObject *wrapped = text ? delegate(self, "decorate", both, 2, NULL) : NULL;
     ao_py_swallow();
-    Py_XDECREF(both);
     Py_XDECREF(text);
     if (!wrapped || wrapped == Py_None) {
         Py_XDECREF(wrapped); /* no memory for a wrapper: better the function itself than nothing */
@@ -95,9 +111,25 @@ PyObject *ao_span_decorate(PyObject *self, PyObject *function)
 
 /* ---- with ---- */
 
+/*
+ * CPython before 3.16 crashes when memory is short for the token of PyContextVar_Set and for the new context as well
+ * (python/cpython#151773). A block of the token's size that can be had, and is given back, is there for the token.
+ */
+static bool is_room_for_token(void)
+{
+#if PY_VERSION_HEX < 0x03100000
+    void *room = PyObject_Malloc((size_t)PyContextToken_Type.tp_basicsize + 2 * sizeof(void *)); /* and the collector's head */
+    PyObject_Free(room);
+    return room != NULL;
+#else
+    return true;
+#endif
+}
+
+/* The token, or NULL when memory is short: the span that was current stays current. */
 static PyObject *set_current(struct ao_state *state, PyObject *value)
 {
-    PyObject *token = PyContextVar_Set(state->current, value);
+    PyObject *token = is_room_for_token() ? PyContextVar_Set(state->current, value) : NULL;
     if (!token)
         ao_py_swallow();
     return token;
@@ -154,11 +186,15 @@ static void leave(struct ao_span *span)
         /* One that was left before us, in the wrong order, is not come back to. */
         while (back && has_left(back))
             back = (struct ao_span *)back->previous;
-        if (!in_order || !span->token || PyContextVar_Reset(span->state->current, span->token) < 0) {
+        bool done = in_order && span->token && PyContextVar_Reset(span->state->current, span->token) == 0;
+        if (!done) {
             ao_py_swallow();
-            Py_XDECREF(set_current(span->state, back ? (PyObject *)back : Py_None));
+            PyObject *token = set_current(span->state, back ? (PyObject *)back : Py_None);
+            done = token != NULL;
+            Py_XDECREF(token);
         }
-        Py_CLEAR(span->previous);
+        if (done) /* else we stay current, and whoever leaves next comes back past us */
+            Py_CLEAR(span->previous);
     }
     Py_CLEAR(span->token);
     Py_XDECREF(current);
@@ -193,13 +229,16 @@ static PyObject *span_aenter(PyObject *self, PyObject *noargs)
     PyObject *entered = ao_span_enter(self);
     PyObject *ready = ao_ready_new(as_span(self)->state, entered);
     Py_DECREF(entered);
-    return ready;
+    if (ready)
+        return ready;
+    ao_py_swallow();
+    return Py_NewRef(as_span(self)->state->ready_noop);
 }
 
 static PyObject *span_aexit(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     ao_span_exit(self, nargs > 1 ? args[1] : NULL);
-    return ao_ready_new(as_span(self)->state, Py_False);
+    return Py_NewRef(as_span(self)->state->ready_none);
 }
 
 /* ---- the rest ---- */
@@ -343,10 +382,10 @@ static PyObject *span_record(PyObject *self, PyObject *args)
     AO_SET(&record, span_id, span->span_id);
     if (span->foreign)
         AO_SET(&record, trace_id, span->trace_id);
-    ao_fill_record(span->state, &fill, fields, &record);
-    int err = ao_emitter_put(&span->state->runtime->emitter, &record, flags);
+    bool put = ao_fill_record(span->state, &fill, fields, &record) &&
+               ao_emitter_put(&span->state->runtime->emitter, &record, flags) == AO_OK;
     ao_fill_release(&fill);
-    return PyBool_FromLong(err == AO_OK);
+    return PyBool_FromLong(put);
 }
 
 static PyObject *span_abandon(PyObject *self, PyObject *noargs)
@@ -363,7 +402,7 @@ PyMethodDef ao_span_methods[] = {
     {"__aenter__", span_aenter, METH_NOARGS, "Makes the span current in this context, as `with` does; awaitable."},
     {"__aexit__", FAST(span_aexit), METH_FASTCALL,
      "Ends the span, as `with` does; an exception marks it as an error and goes on. Awaitable."},
-    {"start_span", FAST(span_start_span), METH_VARARGS | METH_KEYWORDS,
+    {"start_span", FAST(span_start_span), METH_FASTCALL | METH_KEYWORDS,
      "start_span($self, /, name, *, type='task', input=None, output=None, metadata=None, metrics=None,\n"
      "           tags=None, start_time=None, **attributes)\n--\n\n"
      "Starts a span below this one, as agentobs.start_span(..., parent=self) does. name: str. type, input,\n"
@@ -380,36 +419,36 @@ PyMethodDef ao_span_methods[] = {
      "update_name($self, /, name)\n--\n\nRenames the span. name: str."},
     {"is_recording", span_is_recording, METH_NOARGS,
      "is_recording($self, /)\n--\n\nTrue until the span has ended, if it is recorded at all."},
-    {"get_span_context", span_get_span_context, METH_VARARGS,
+    {"get_span_context", span_get_span_context, METH_NOARGS,
      "get_span_context($self, /)\n--\n\nThe span's identity as a SpanContext."},
-    {"export", span_export, METH_VARARGS,
+    {"export", span_export, METH_NOARGS,
      "export($self, /)\n--\n\nThe span's identity as a traceparent string, good as `parent=` of another span."},
-    {"log", FAST(span_log), METH_VARARGS | METH_KEYWORDS,
+    {"log", FAST(span_log), METH_FASTCALL | METH_KEYWORDS,
      "log($self, /, *, input=None, output=None, expected=None, error=None, tags=None, scores=None,\n    metadata=None, "
      "metrics=None, **more)\n--\n\nSets any of these, as Braintrust's users know it. input, output: any value; the last "
      "one\ncounts. error: an exception or a str; marks the span as failed. tags: list of str.\nmetadata and metrics "
      "(numbers): mappings, merged with what was there. expected, scores and\nwhatever else is given go to the metadata."},
-    {"add_event", FAST(span_add_event), METH_VARARGS | METH_KEYWORDS,
+    {"add_event", FAST(span_add_event), METH_FASTCALL | METH_KEYWORDS,
      "add_event($self, /, name, attributes=None, timestamp=None)\n--\n\nRecords a moment inside the span. name: str. "
      "attributes: a mapping. timestamp: as end_time of end();\ndefault now."},
-    {"event", FAST(span_event), METH_VARARGS | METH_KEYWORDS,
+    {"event", FAST(span_event), METH_FASTCALL | METH_KEYWORDS,
      "event($self, name, /, **attributes)\n--\n\nRecords a moment inside the span, now. name: str. attributes: any values."},
-    {"add_link", FAST(span_add_link), METH_VARARGS | METH_KEYWORDS,
+    {"add_link", FAST(span_add_link), METH_FASTCALL | METH_KEYWORDS,
      "add_link($self, /, context, attributes=None)\n--\n\nLinks the span to another one, as an event named \"link\" with "
      "link.trace_id and\nlink.span_id. attributes: a mapping. context: a Span, a SpanContext, or OpenTelemetry's of either."},
-    {"record_exception", FAST(span_record_exception), METH_VARARGS | METH_KEYWORDS,
+    {"record_exception", FAST(span_record_exception), METH_FASTCALL | METH_KEYWORDS,
      "record_exception($self, /, exception, attributes=None, timestamp=None, escaped=False)\n--\n\nRecords an exception "
      "as an event: type, message and bounded stack. attributes: a mapping of more. timestamp: as\nend_time of end(). escaped: bool, it left the span. Does not change the\nstatus; log(error=exception) does."},
-    {"set_status", FAST(span_set_status), METH_VARARGS | METH_KEYWORDS,
+    {"set_status", FAST(span_set_status), METH_FASTCALL | METH_KEYWORDS,
      "set_status($self, /, status, description=None)\n--\n\nSays how it went; an error marks the span as failed. status: \"ok\", \"error\" or \"unset\", or "
      "OpenTelemetry's Status\nor StatusCode. description: str, the message of an error."},
-    {"usage", FAST(span_usage), METH_VARARGS | METH_KEYWORDS,
+    {"usage", FAST(span_usage), METH_FASTCALL | METH_KEYWORDS,
      "usage($self, usage=None, /, **fields)\n--\n\nRecords token usage of one model request: a Messages API usage object "
      "or mapping,\nor its fields by keyword (input_tokens, output_tokens, cache_read_input_tokens,\n"
      "cache_creation_input_tokens, cache_creation, service_tier, message_id, model, ...).\ninput_tokens: without cached "
      "ones, as the Messages API counts. cache_creation: tokens, or\na mapping of ephemeral_5m_input_tokens and "
      "ephemeral_1h_input_tokens. May be called again\nwith later figures of the same message."},
-    {"first_token", FAST(span_first_token), METH_VARARGS | METH_KEYWORDS,
+    {"first_token", FAST(span_first_token), METH_FASTCALL | METH_KEYWORDS,
      "first_token($self, /, time=None)\n--\n\nThe first token arrived now (or at `time`, as end_time of end())."},
     {"_set", span_set, METH_VARARGS, NULL},
     {"_record", span_record, METH_VARARGS, NULL},

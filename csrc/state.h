@@ -37,6 +37,8 @@ struct ao_state {
     PyTypeObject *span_type;
     PyTypeObject *ready_type;
     struct ao_span *noop;   /* the shared span of a process that does not record; owned */
+    PyObject *ready_none;   /* awaitables, see ready.h; owned */
+    PyObject *ready_noop;
     PyObject *current;      /* ContextVar: the current span or None */
     PyObject *scope;        /* ContextVar: (session_id, user_id, attributes) or None */
     _Atomic bool scope_used;

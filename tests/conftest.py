@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from claude_cli import ClaudeRun, find_claude_cli, run_claude
+from host_runs import Home
 from servers.braintrust import Braintrust
 from servers.messages_api import MessagesApi
 from servers.otlp import Otlp
+from survival import Survived, survives as lead_lives
 
 
 @pytest.fixture
@@ -77,3 +80,16 @@ def claude(claude_cli: Path, tmp_path: Path) -> Callable[..., ClaudeRun]:
         return run_claude(claude_cli, api, prompt, **{"home": home, "cwd": work, **options})
 
     return run
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.close()
+
+
+@pytest.fixture
+def survives(home: Home) -> Callable[..., Survived]:
+    """`survives(code, …)` leads the lives of a script in a folder of their own and compares them; see survival.py."""
+    return functools.partial(lead_lives, home)

@@ -151,7 +151,7 @@ def test_usage_without_a_model_is_its_spans(tmp_path: Path) -> None:
         "with agentobs.llm(model='claude-sonnet-4-5') as call:\n"
         "    call.usage(input_tokens=1000, output_tokens=10)\n"
         "with agentobs.start_span('bare', type='task') as span:\n"
-        "    span.usage(input_tokens=7)\n"
+        "    span.usage(input_tokens=7, model='')\n"
     )
     command = [str(HOST), "run", "-q", "--report", str(report), "--", sys.executable, str(agent)]
     subprocess.run(command, env=clean_environment(tmp_path), check=True, timeout=60)

@@ -412,10 +412,11 @@ static int take_event(struct assembly *a, const struct ao_record *r)
 static struct ao_record with_model(struct assembly *a, const struct ao_record *r)
 {
     struct ao_record named = *r;
-    if (AO_HAS(r, model) || !AO_HAS(r, scope) || !ao_str_eq_c(r->scope, "request"))
+    if ((AO_HAS(r, model) && r->model.len) || !AO_HAS(r, scope) || !ao_str_eq_c(r->scope, "request"))
         return named;
     const struct entry *entry = AO_HAS(r, span_id) ? assembly_find(a, &r->span_id) : NULL;
-    AO_SET(&named, model, entry && entry->span.model ? ao_str_from(entry->span.model) : AO_STR("unknown"));
+    const char *model = entry ? entry->span.model : NULL;
+    AO_SET(&named, model, model && *model ? ao_str_from(model) : AO_STR("unknown"));
     return named;
 }
 

@@ -156,7 +156,7 @@ def describe(exception):
         if seen:
             lines.append(f"caused by {type(exception).__qualname__}")
         seen.add(id(exception))
-        lines.extend(_frames(exception.__traceback__))
+        lines = lines + _frames(exception.__traceback__)  # extend() leaks when memory is short, up to Python 3.12
         exception = exception.__cause__ or (None if exception.__suppress_context__ else exception.__context__)
     return kind, message, "\n".join(lines)
 

@@ -227,14 +227,17 @@ def _asyncgen(function, begin, take_output):
 
 
 def _set_current(span):
-    return None if span._shared else _current.set(span)
+    try:
+        return None if span._shared else _current.set(span)
+    except MemoryError:
+        return None
 
 
 def _reset_current(token):
     if token is not None:
         try:
             _current.reset(token)
-        except ValueError:
+        except (ValueError, MemoryError):
             pass  # resumed in another context
 
 
