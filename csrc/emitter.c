@@ -206,9 +206,10 @@ void ao_emitter_wake(struct ao_emitter *emitter, bool now)
 /* ---- records in ---- */
 
 /* An item that is filled, in a lane that is locked. */
-static int fill(struct ao_emitter *emitter, struct ao_put *put, const struct ao_record *record, unsigned flags)
+static int fill(struct ao_emitter *emitter, struct ao_put *put, const struct ao_ticket *ticket,
+                const struct ao_record *record, unsigned flags)
 {
-    int err = ao_put_begin(emitter, put, ao_item_bound(record), flags);
+    int err = ao_put_begin(emitter, put, ticket, ao_item_bound(record), flags);
     if (err)
         return err;
     ao_item_pack(put->item, record);
@@ -216,10 +217,11 @@ static int fill(struct ao_emitter *emitter, struct ao_put *put, const struct ao_
     return AO_OK;
 }
 
-int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags)
+int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
+                   const struct ao_ticket *ticket)
 {
     struct ao_put put;
-    int err = fill(emitter, &put, record, flags);
+    int err = fill(emitter, &put, ticket, record, flags);
     if (!err)
         ao_put_show(emitter, &put, flags);
     return err;
@@ -229,7 +231,7 @@ int ao_emitter_put_start(struct ao_emitter *emitter, const struct ao_record *rec
                          struct ao_ticket *ticket)
 {
     struct ao_put put;
-    int err = fill(emitter, &put, record, flags);
+    int err = fill(emitter, &put, NULL, record, flags);
     if (err) {
         ao_emitter_open(emitter, ticket);
         return err;
@@ -244,11 +246,11 @@ int ao_emitter_put_end(struct ao_emitter *emitter, const struct ao_record *recor
 {
     struct ao_put put;
     ao_emitter_forget(ticket);
-    int err = fill(emitter, &put, record, flags);
+    int err = fill(emitter, &put, ticket, record, flags);
     if (err)
         return err;
     /* Once it is linked the writer may read it, before it is shown: it is complete, but for its own link. */
-    if (join && ticket->sent && ticket->lane == put.lane && ao_ring_link(&put.lane->ring, ticket->pos, put.pos + 1))
+    if (join && ticket->sent && ao_ring_link(&put.lane->ring, ticket->pos, put.pos + 1))
         atomic_store_explicit(&put.item->link, AO_LINK_SKIP, memory_order_relaxed);
     ao_put_show(emitter, &put, flags);
     return AO_OK;

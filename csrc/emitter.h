@@ -12,8 +12,8 @@
  *   - on a write error the emitter switches itself off, counts what follows as
  *     dropped, and says so once.
  *
- * Records of one thread are written in their order, records of several lanes
- * (lane.h) in any. Sequence numbers are given by the writer; each lost record
+ * Records of one thread, and those of one span, are written in their order,
+ * others of several lanes (lane.h) in any. Sequence numbers are given by the writer; each lost record
  * uses up one, so that the reader sees the gap.
  *
  * A producer makes its record visible and then looks whether the writer sleeps;
@@ -106,10 +106,12 @@ bool ao_emitter_claim(struct ao_emitter *emitter, const struct ao_span_id *write
 int ao_emitter_start(struct ao_emitter *emitter, const struct ao_record *hello);
 
 /*
- * Takes a record; its views are copied. AO_ERR_LIMIT (ring full, or closing) and
- * AO_ERR_USAGE (not open) are losses and counted. put.h has the short way.
+ * Takes a record, of the span of `ticket` or of none (NULL); its views are copied.
+ * AO_ERR_LIMIT (ring full, or closing) and AO_ERR_USAGE (not open) are losses and
+ * counted. put.h has the short way.
  */
-int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags);
+int ao_emitter_put(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
+                   const struct ao_ticket *ticket);
 /* The same for a span's start; with the ticket the span is open, whether it was taken or not. */
 int ao_emitter_put_start(struct ao_emitter *emitter, const struct ao_record *record, unsigned flags,
                          struct ao_ticket *ticket);
@@ -129,12 +131,6 @@ void ao_emitter_nudge(struct ao_emitter *emitter);
 
 /* Nothing that was put lies unsent. */
 bool ao_emitter_all_sent(const struct ao_emitter *emitter);
-/* For put.h: counts a loss (AO_ERR_USAGE); the lane of this thread; whether all lanes together hold too much. */
-int ao_emitter_lose(struct ao_emitter *emitter);
-struct ao_lane *ao_emitter_own_lane(struct ao_emitter *emitter);
-bool ao_emitter_crowded(const struct ao_emitter *emitter, const struct ao_lane *lane);
-void ao_emitter_wake(struct ao_emitter *emitter, bool now);
-
 /* Waits until everything that was put before is written. AO_ERR_BUSY after timeout_ns, AO_ERR_IO when switched off. */
 int ao_emitter_flush(struct ao_emitter *emitter, uint64_t timeout_ns);
 /* Sends what is pending and a bye with the totals; waits for it at most timeout_ns. Nothing is taken afterwards. */

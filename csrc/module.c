@@ -3,7 +3,7 @@
 #include "csrc/fill.h"
 #include "csrc/ready.h"
 #include "csrc/shape.h"
-#include "csrc/span.h"
+#include "csrc/span_start.h"
 #include "csrc/with.h"
 
 #define NS_PER_SECOND 1000000000.0
@@ -80,7 +80,7 @@ static PyObject *mod_record(PyObject *module, PyObject *args)
     ao_fill_init(&fill);
     AO_SET(&record, time, ao_clock_now(&state->runtime->clock));
     bool put = ao_fill_record(state, &fill, fields, &record) &&
-               ao_emitter_put(&state->runtime->emitter, &record, flags) == AO_OK;
+               ao_emitter_put(&state->runtime->emitter, &record, flags, NULL) == AO_OK;
     ao_fill_release(&fill);
     return PyBool_FromLong(put);
 }

@@ -2,7 +2,7 @@
  * put.h - the hot path of the emitter: a record straight into the ring.
  *
  *     struct ao_put put;
- *     if (ao_put_begin(emitter, &put, bound, flags) == AO_OK) {
+ *     if (ao_put_begin(emitter, &put, ticket, bound, flags) == AO_OK) {
  *         ao_put_word(&put, AO_FIELD_time, now);     in the order of the schema
  *         ...
  *         ao_put_commit(emitter, &put, AO_KIND_SPAN_START, flags);
@@ -17,6 +17,14 @@
 #define AO_PUT_H
 
 #include "csrc/emitter.h"
+
+/* Counts a loss: AO_ERR_USAGE. */
+int ao_emitter_lose(struct ao_emitter *emitter);
+/* This thread's, of several. */
+struct ao_lane *ao_emitter_own_lane(struct ao_emitter *emitter);
+/* All lanes together hold too much. */
+bool ao_emitter_crowded(const struct ao_emitter *emitter, const struct ao_lane *lane);
+void ao_emitter_wake(struct ao_emitter *emitter, bool now);
 
 /* Bytes for so many fields of one word each, and texts of so many bytes in all. */
 #define AO_PUT_BOUND(words, texts, bytes) (sizeof(struct ao_item) + 8 * (words) + 16 * (texts) + (bytes))
@@ -34,11 +42,18 @@ static inline struct ao_lane *ao_emitter_lane(struct ao_emitter *emitter)
     return emitter->config.lanes == 1 ? &emitter->lanes[0] : ao_emitter_own_lane(emitter);
 }
 
-static inline int ao_put_begin(struct ao_emitter *emitter, struct ao_put *put, uint64_t bound, unsigned flags)
+/* The lane of a span that has begun, else this thread's: what is told of one span, by whatever thread, stays in order. */
+static inline struct ao_lane *ao_put_lane(struct ao_emitter *emitter, const struct ao_ticket *ticket)
+{
+    return ticket && ticket->lane ? ticket->lane : ao_emitter_lane(emitter);
+}
+
+static inline int ao_put_begin(struct ao_emitter *emitter, struct ao_put *put, const struct ao_ticket *ticket,
+                               uint64_t bound, unsigned flags)
 {
     if (!ao_emitter_is_open(emitter))
         return ao_emitter_lose(emitter);
-    put->lane = ao_emitter_lane(emitter);
+    put->lane = ao_put_lane(emitter, ticket);
     ao_lane_lock(put->lane);
     if (emitter->config.lanes > 1 && ao_emitter_crowded(emitter, put->lane))
         bound = UINT64_MAX;

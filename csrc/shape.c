@@ -3,7 +3,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "csrc/plain.h"
-#include "csrc/span.h"
+#include "csrc/span_start.h"
 
 #define PROBES 4u
 

@@ -383,7 +383,7 @@ static PyObject *span_record(PyObject *self, PyObject *args)
     if (span->foreign)
         AO_SET(&record, trace_id, span->trace_id);
     bool put = ao_fill_record(span->state, &fill, fields, &record) &&
-               ao_emitter_put(&span->state->runtime->emitter, &record, flags) == AO_OK;
+               ao_emitter_put(&span->state->runtime->emitter, &record, flags, &span->ticket) == AO_OK;
     ao_fill_release(&fill);
     return PyBool_FromLong(put);
 }

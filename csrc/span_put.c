@@ -172,7 +172,7 @@ bool ao_span_put_start_plain(struct ao_span *span, uint64_t now, struct ao_str a
     struct ao_str type = ascii_view(span->type);
     struct ao_put put;
     unsigned flags = start_flags(span);
-    if (ao_put_begin(emitter, &put, AO_PUT_BOUND(6, 3, name.len + type.len + attributes.len + 1), flags)) {
+    if (ao_put_begin(emitter, &put, NULL, AO_PUT_BOUND(6, 3, name.len + type.len + attributes.len + 1), flags)) {
         ao_emitter_open(emitter, &span->ticket);
         return false;
     }

@@ -1,7 +1,7 @@
 /* How a span begins. */
 #include "csrc/plain.h"
 #include "csrc/shape.h"
-#include "csrc/span.h"
+#include "csrc/span_start.h"
 
 #define NS_PER_SECOND 1000000000.0
 

@@ -6,15 +6,17 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from claude_cli import ClaudeRun, find_claude_cli, run_claude
 from host_runs import Home
 from servers.braintrust import Braintrust
 from servers.messages_api import MessagesApi
-from servers.otlp import Otlp
 from survival import Survived, survives as lead_lives
+
+if TYPE_CHECKING:  # its protocol buffers are not there for every Python that the extension is tested with
+    from servers.otlp import Otlp
 
 
 @pytest.fixture
@@ -48,6 +50,8 @@ def braintrust() -> Iterator[Callable[..., Braintrust]]:
 @pytest.fixture
 def otlp() -> Iterator[Callable[..., Otlp]]:
     """`otlp(path=…, headers={…}, faults=[…], …)` starts an OTLP endpoint; no client may break a rule."""
+    from servers.otlp import Otlp
+
     started: list[Otlp] = []
     with contextlib.ExitStack() as stack:
 

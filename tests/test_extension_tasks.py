@@ -2,7 +2,6 @@
 Whatever is done with them, the agent runs on as it does without them."""
 
 import sys
-import sysconfig
 
 import pytest
 
@@ -64,10 +63,6 @@ def test_what_comes_after_the_end_changes_nothing(survives):
     assert run.span("a").attributes == {"x": 1} and run.span("a").status is None
 
 
-@pytest.mark.xfail(
-    bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-    reason="the end that another thread puts may overtake the start, and the host then refuses the start",
-)
 def test_spans_that_never_end_are_closed_as_unfinished(survives):
     run = survives("""
         import agentobs, asyncio, threading

@@ -160,7 +160,7 @@ int emitter_put_usage(struct ao_emitter *emitter, uint64_t value, unsigned flags
     AO_SET(&record, time, ao_clock_now(&emitter_clock));
     AO_SET(&record, span_id, emitter_writer);
     AO_SET(&record, input_tokens, value);
-    return ao_emitter_put(emitter, &record, flags);
+    return ao_emitter_put(emitter, &record, flags, NULL);
 }
 
 struct ao_record emitter_span(enum ao_kind kind)

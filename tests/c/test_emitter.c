@@ -87,7 +87,7 @@ static void test_a_large_record_arrives_whole(void **state)
     memset(big, '7', size);
     struct ao_record record = emitter_span(AO_KIND_SPAN_START);
     AO_SET(&record, input, ((struct ao_str){big, size}));
-    assert_int_equal(ao_emitter_put(&f.emitter, &record, 0), AO_OK);
+    assert_int_equal(ao_emitter_put(&f.emitter, &record, 0, NULL), AO_OK);
     free(big);
     emitter_finish(&f, AO_OK);
     assert_int_equal(f.seen.largest_name, size);
