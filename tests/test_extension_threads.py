@@ -115,7 +115,11 @@ for i in range(300):
     if n == 0 and i == 150: agentobs.shutdown()
 """
     )
-    assert run.spans and all(span.starts == span.ends == 1 and span.unfinished for span in run.spans.values())
+    spans = run.spans.values()
+    assert spans and all(span.starts == 1 and span.ends <= 1 for span in spans)
+    assert all(span.unfinished for span in spans if span.ended)
+    # What began while the end of the process was going on may end too late; that is counted.
+    assert sum(not span.ended for span in spans) <= run.bye["dropped"]
 
 
 def test_one_span_entered_and_left_by_many():
