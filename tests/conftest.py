@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,12 @@ from survival import Survived, survives as lead_lives
 
 if TYPE_CHECKING:  # its protocol buffers are not there for every Python that the extension is tested with
     from servers.otlp import Otlp
+
+# Who was started in the background or by nohup ignores signals, and an ignored signal stays ignored in every child; one
+# that is caught has its default effect there again (POSIX, exec). The test run itself goes on ignoring them.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -63,6 +65,7 @@ class Host:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.report = home / "report.json"
+        self.store = home / "data/agentobs/agentobs.db"
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(NOT_OURS)}
@@ -335,6 +338,37 @@ def test_many_recordings_share_one_store(host: Host, server: Braintrust) -> None
     assert host("upload", **settings(server)).returncode == 0
     assert len(server.rows("demo")) == 4 * 31
     assert server.parallel == []
+
+
+def begun_while_locked(host: Host, server: Braintrust) -> subprocess.Popen[bytes]:
+    """A run with a sink that did not exist yet, which began while another process had the store's write lock."""
+    assert host("run", "-q", "--no-upload", "--", "true").returncode == 0
+    with contextlib.closing(sqlite3.connect(host.store, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        run = host.start("run", "--", "sh", "-c", "echo begun; read -r line", **settings(server))
+        assert run.stdout is not None
+        assert run.stdout.readline() == b"begun\n"
+        other.execute("ROLLBACK")
+    return run
+
+
+def test_what_began_while_the_store_was_locked_is_sent(host: Host, server: Braintrust) -> None:
+    run = begun_while_locked(host, server)
+    _, stderr = run.communicate(b"\n", timeout=60)
+    assert run.returncode == 0, stderr
+    assert b"nothing is sent" not in stderr
+    assert len(server.rows("demo")) == 1  # not the run before: it had no sink
+
+
+def test_what_is_stored_is_behind_the_cursor_of_a_new_sink(host: Host, braintrust: Start) -> None:
+    server = braintrust(key=SECRET)
+    run = begun_while_locked(host, server)
+    with contextlib.closing(sqlite3.connect(f"file:{host.store}?mode=ro", uri=True)) as db:
+        assert server.wait_for(lambda: db.execute("SELECT count(*) FROM spans").fetchone() == (2,))
+    run.kill()
+    run.communicate(timeout=60)
+    assert host("upload", **settings(server)).returncode == 0
+    assert len(server.rows("demo")) == 1
 
 
 def test_a_project_by_id(host: Host, braintrust: Start) -> None:

@@ -13,7 +13,7 @@
 #include "host/text.h"
 #include "host/view/console.h"
 
-#define STORE_BUSY_MS 50u
+#define STORE_BUSY_MS 50u /* while the agent runs: what could not be stored is tried again */
 #define TICK_NS (200 * CLOCK_MS)
 #define TICK_BUSY_NS (1000 * CLOCK_MS) /* after a tick that waited for a lock in vain */
 #define OUTPUT_MAX ((size_t)1 << 30)
@@ -27,16 +27,18 @@ static int open_store(struct recording *r, char **ret_error)
 {
     const char *path = r->settings->store_path;
     char *problem = NULL;
-    int err = path ? store_open(path, STORE_WRITE, STORE_BUSY_MS, &r->store, &problem) : AO_ERR_IO;
-    if (!err)
+    int err = path ? store_open(path, STORE_WRITE, RECORDING_OPEN_BUSY_MS, &r->store, &problem) : AO_ERR_IO;
+    if (!err) {
+        store_set_busy(r->store, STORE_BUSY_MS);
         return AO_OK;
+    }
     if (err == AO_ERR_CORRUPT || err == AO_ERR_UNSUPPORTED || err == AO_ERR_NOMEM) {
         *ret_error = problem;
         return err == AO_ERR_NOMEM ? err : AO_ERR_USAGE;
     }
     r->store_problem = problem ? problem : text_format("no home directory for the store: set --store PATH");
     r->in_memory = true;
-    err = store_open(":memory:", STORE_WRITE, STORE_BUSY_MS, &r->store, &problem);
+    err = store_open(STORE_IN_MEMORY, STORE_WRITE, STORE_BUSY_MS, &r->store, &problem);
     if (err) {
         r->store = NULL;
         ao_free(problem);
@@ -338,7 +340,9 @@ int recording_flush(struct recording *r)
     r->run.trace_id = assembly_trace_id(r->assembly);
     if (recording_note_who(r))
         r->run_stored = false;
-    if (!r->run_stored && r->store) {
+    if (r->store)
+        err = recording_add_cursors(r);
+    if (!err && !r->run_stored && r->store) {
         err = store_put_run(r->store, &r->run);
         r->run_stored = err == AO_OK;
     }

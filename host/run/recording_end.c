@@ -12,7 +12,8 @@
 #include "host/view/tree.h"
 
 #define REPORT_MAX (16u * 1024 * 1024)
-#define LAST_FLUSH_NS (2 * CLOCK_SECOND) /* how long the end of a run waits for another process's lock */
+#define LOCK_WAIT_NS (30 * CLOCK_SECOND)   /* how long the end of a run waits for another process's lock, */
+#define LOCK_SILENCE_NS (2 * CLOCK_SECOND) /* and how much of that without a word */
 
 /* ---- the status ---- */
 
@@ -71,10 +72,28 @@ static void note_busy(struct recording *r)
     console_say("the store %s is locked by another process: what was not stored yet is lost", store_path(r->store));
 }
 
+/* After AO_ERR_BUSY at the end of a run: whether to try again. */
+static bool waits_for_lock(struct recording *r)
+{
+    uint64_t now = clock_now();
+    if (now >= r->patience)
+        return false;
+    if (r->patience - now > LOCK_WAIT_NS - LOCK_SILENCE_NS)
+        return true;
+    if (recording_interrupted())
+        return false;
+    if (!r->wait_said) {
+        r->wait_said = true;
+        console_say("the store %s is locked by another process: waiting for it, at most %u s; a signal ends the wait", store_path(r->store),
+                    (unsigned)(LOCK_WAIT_NS / CLOCK_SECOND));
+    }
+    return true;
+}
+
 static int store_run(struct recording *r)
 {
     int err = AO_ERR_IO;
-    while (r->store && (err = store_put_run(r->store, &r->run)) == AO_ERR_BUSY && clock_now() < r->patience)
+    while (r->store && (err = store_put_run(r->store, &r->run)) == AO_ERR_BUSY && waits_for_lock(r))
         continue;
     if (err && r->store && !r->store_problem) {
         r->store_problem = text_format("%s", store_error(r->store));
@@ -87,10 +106,10 @@ static int store_run(struct recording *r)
 static int flush_last(struct recording *r)
 {
     int err;
-    r->patience = clock_now() + LAST_FLUSH_NS;
+    r->patience = clock_now() + LOCK_WAIT_NS;
     do {
         err = recording_flush(r);
-    } while (err == AO_ERR_BUSY && clock_now() < r->patience);
+    } while (err == AO_ERR_BUSY && waits_for_lock(r));
     return err;
 }
 

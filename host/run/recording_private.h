@@ -10,6 +10,8 @@
 #include "host/view/terminal_filter.h"
 
 #define RECORDING_SINKS_MAX 16u
+/* Before the agent starts: a store is made once, by one of the runs that want it, and the others wait for that one. */
+#define RECORDING_OPEN_BUSY_MS 10000u
 
 struct config;
 struct http;
@@ -26,6 +28,7 @@ struct recording {
     struct store *store;       /* NULL: neither on disk nor in memory */
     bool in_memory;            /* the store on disk could not be used */
     bool run_stored;
+    bool cursors_added;
     char *store_problem;       /* said once, at the end */
     struct assembly *assembly;
     struct pipeline *pipeline;
@@ -40,6 +43,7 @@ struct recording {
     bool said_newline;         /* what was shown last ended a line */
     bool adopt_trace;          /* nothing is stored before the stream told its trace */
     bool finished;
+    bool wait_said;            /* that the end waits for a lock */
     uint64_t patience;         /* until when another process's lock is waited for: while the agent runs, not at all */
     uint64_t next_tick;
     uint64_t unshown;          /* bytes of text that memory had no room for */
@@ -109,6 +113,11 @@ struct http *recording_sandbox_http(const struct recording *r);
 
 /* Opens the sinks that are configured; says which are off. AO_ERR_USAGE with a sentence for bad settings. */
 int recording_open_uploads(struct recording *r, char **ret_error);
+/*
+ * Makes the cursors of the sinks that are on, once. A new cursor begins at the end of the log: it has to be there
+ * before anything of the run is, whether or not the run itself can send. The store's error: nothing may be stored yet.
+ */
+int recording_add_cursors(struct recording *r);
 void recording_free_uploads(struct recording *r);
 void recording_step_uploads(struct recording *r, uint64_t now);
 /* Waits on the sinks' connections too. */

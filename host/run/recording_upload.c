@@ -41,6 +41,8 @@ static int add_sink(struct recording *r, const struct sink_kind *kind, char **re
     if (err)
         return err == AO_ERR_NOMEM ? err : AO_ERR_USAGE;
     err = uploader_add(u->uploader, sink, kind->timeout_ms(kind, r->config), NULL);
+    if (err == AO_ERR_BUSY)
+        return AO_OK;
     /* The store's trouble is told where it is met; what is stored can be sent later. */
     if (err && err != AO_ERR_NOMEM)
         console_say("%s: nothing is sent now (%s); later: agentobs-host upload", kind->name, store_error(u->store));
@@ -71,14 +73,29 @@ bool recording_interrupted(void)
            (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM) || sigismember(&pending, SIGHUP));
 }
 
+int recording_add_cursors(struct recording *r)
+{
+    if (r->cursors_added || r->in_memory || r->settings->options.no_upload)
+        return AO_OK;
+    for (size_t i = 0; i < sink_kind_count; i++) {
+        int err = sink_kind_on(sink_kinds[i], r->config) ? store_add_cursor(r->store, sink_kinds[i]->name, false) : AO_OK;
+        if (err)
+            return err;
+    }
+    r->cursors_added = true;
+    return AO_OK;
+}
+
 static int open_uploader(struct recording *r)
 {
     struct uploads *u = r->uploads;
     char *problem = NULL;
-    int err = store_open(r->settings->store_path, STORE_WRITE, UPLOAD_BUSY_MS, &u->store, &problem);
+    int err = store_open(r->settings->store_path, STORE_WRITE, RECORDING_OPEN_BUSY_MS, &u->store, &problem);
     ao_free(problem);
-    if (!err)
-        err = http_new(&u->http);
+    if (err)
+        return err;
+    store_set_busy(u->store, UPLOAD_BUSY_MS);
+    err = http_new(&u->http);
     if (err)
         return err;
     struct upload_config config = {

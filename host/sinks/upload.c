@@ -54,22 +54,22 @@ void uploader_free(struct uploader *up)
     ao_free(up);
 }
 
-static int lane_begin(struct lane *lane, const struct upload_backfill *backfill)
+int lane_begin(struct lane *lane)
 {
     struct store *store = lane->uploader->config.store;
     struct cursor cursor;
-    bool all = backfill && backfill->all;
-    int err = store_add_cursor(store, lane->sink->name, all);
+    int err = store_add_cursor(store, lane->sink->name, lane->all);
     if (!err)
         err = store_get_cursor(store, lane->sink->name, &cursor);
     if (err)
         return err;
     lane->cursor = lane->position = cursor.position;
     cursor_release(&cursor);
-    if (all && lane->cursor > 0) {
+    if (lane->all && lane->cursor > 0) {
         lane->position = 0;
         lane->backfilling = true;
     }
+    lane->begun = true;
     return AO_OK;
 }
 
@@ -87,15 +87,16 @@ int uploader_add(struct uploader *up, struct sink *sink, uint64_t timeout_ms, co
     lane->sink = sink;
     lane->timeout_ms = timeout_ms;
     lane->take = SIZE_MAX;
+    lane->all = backfill && backfill->all;
     lane->since = backfill ? backfill->since : 0;
     http_request_init(&lane->request);
-    int err = lane_begin(lane, backfill);
-    if (err) {
+    int err = lane_begin(lane);
+    if (err && err != AO_ERR_BUSY) {
         lane_free(lane);
         return err;
     }
     lanes[up->lane_count++] = lane;
-    return AO_OK;
+    return err;
 }
 
 void upload_step(struct uploader *up, uint64_t now)

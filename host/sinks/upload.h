@@ -65,7 +65,8 @@ void uploader_free(struct uploader *uploader);
 /*
  * Takes over the sink, on failure too. Makes its cursor at the end of the log when
  * there is none. `timeout_ms`: of one request. backfill NULL: from the cursor.
- * AO_ERR_NOMEM, or the store's error.
+ * AO_ERR_NOMEM, or the store's error. After AO_ERR_BUSY the sink was added all the
+ * same, and begins as soon as the store can be written.
  */
 int uploader_add(struct uploader *uploader, struct sink *sink, uint64_t timeout_ms,
                  const struct upload_backfill *backfill);

@@ -117,6 +117,8 @@ static int read_window(struct lane *lane)
 static bool rest(struct lane *lane)
 {
     struct uploader *up = lane->uploader;
+    if (!lane->begun && lane_begin(lane))
+        return wait_for_store(lane);
     if (lane->elsewhere && hold_lease(lane) == AO_ERR_BUSY)
         return wait_for_other(lane);
     if (!leased(lane) && refresh_cursor(lane))

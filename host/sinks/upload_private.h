@@ -43,10 +43,12 @@ struct lane {
     uint64_t timeout_ms;
     enum lane_phase phase;
     uint64_t due;         /* nothing is done before */
+    bool begun;           /* the cursor was made or found */
     bool elsewhere;       /* another process has the lease */
     bool empty;           /* nothing was found behind the cursor since upload_hurry */
     uint64_t lease_until; /* 0: none */
     bool backfilling;     /* position is behind the cursor on purpose */
+    bool all;             /* what uploader_add was given */
     uint64_t since;
     int64_t position;     /* of the last change that is dealt with */
     int64_t cursor;       /* as the store has it */
@@ -78,6 +80,8 @@ struct uploader {
     size_t lane_count;
 };
 
+/* Makes the sink's cursor, if there is none, and begins at it. The store's error: the lane has not begun. */
+int lane_begin(struct lane *lane);
 /* Moves a lane on by one phase; true when it can go on at once. */
 bool lane_advance(struct lane *lane);
 /* Lets go of the window of changes. */

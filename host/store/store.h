@@ -32,6 +32,8 @@ char *store_default_path(void);
 #define STORE_IN_MEMORY ":memory:" /* as path: kept in memory only, gone at close */
 /* On failure *ret_error is a sentence that names the path and the mend (ao_free). busy_ms: how long a call may wait for a lock. */
 int store_open(const char *path, enum store_mode mode, unsigned busy_ms, struct store **ret_store, char **ret_error);
+/* The same for the calls that follow: opening, which may have to make the tables, has its own patience. */
+void store_set_busy(struct store *store, unsigned busy_ms);
 void store_close(struct store *store); /* accepts NULL; checkpoints when nobody else uses the store */
 const char *store_error(const struct store *store); /* of the last failed call; never NULL */
 const char *store_path(const struct store *store);

@@ -108,6 +108,11 @@ static void disconnect(struct store *store)
     store->db = NULL;
 }
 
+void store_set_busy(struct store *store, unsigned busy_ms)
+{
+    sqlite3_busy_timeout(store->db, busy_ms > INT_MAX ? INT_MAX : (int)busy_ms);
+}
+
 static int connect(struct store *store, int flags, unsigned busy_ms)
 {
     char *name = sqlite_name(store, flags & SQLITE_OPEN_URI);
@@ -117,7 +122,7 @@ static int connect(struct store *store, int flags, unsigned busy_ms)
     ao_free(name);
     if (rc != SQLITE_OK)
         return store_fail(store, rc, "cannot open it");
-    sqlite3_busy_timeout(store->db, busy_ms > INT_MAX ? INT_MAX : (int)busy_ms);
+    store_set_busy(store, busy_ms);
     rc = sqlite3_exec(store->db,
                       "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
                       "PRAGMA temp_store = MEMORY; PRAGMA synchronous = NORMAL;",
