@@ -15,7 +15,6 @@ must hold of any of them: `agentobs.enabled()` tells.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -64,16 +63,10 @@ def whole(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     return process.communicate(timeout=DEADLINE)
 
 
-def signals_as_in_a_shell() -> None:
-    """What started the tests may have them ignored, as nohup does, and a child would inherit that."""
-    for number in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def live(command: list[Any], folder: Path, env: dict[str, str], reader: Reader) -> Life:
     """Leads one life to its end. Its standard output is a pipe; with a reader of its own kind, its input too."""
     process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL if reader is whole else subprocess.PIPE,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=signals_as_in_a_shell)  # fmt: skip
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
     with process:
         try:
             out, err = reader(process)

@@ -246,7 +246,7 @@ def test_a_real_interrupt(work):
     """)
     command = [sys.executable, "-m", "agentobs", "run", "agent.py"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
-                          env=environment(), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as agent:  # fmt: skip
+                          env=environment()) as agent:  # fmt: skip
         lines = [agent.stdout.readline()]
         while lines[-1] and b"ready" not in b"".join(lines):
             lines.append(agent.stdout.readline())

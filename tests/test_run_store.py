@@ -254,8 +254,9 @@ def test_several_runs_share_a_store(home: Home) -> None:
     agent = home.by_hand(AGENT)
     hosts = [home.start("run", "-q", "--report", f"{number}.json", "--", *agent) for number in range(4)]
     for host in hosts:
-        out, err = host.communicate(timeout=DEADLINE)
-        assert (host.returncode, out, err) == (3, TEXT, b"")
+        out, err = host.communicate(timeout=3 * DEADLINE)
+        assert (host.returncode, out) == (3, TEXT), err
+        assert [line for line in err.splitlines() if b"waiting for it" not in line] == []  # a busy disk makes them wait
     assert home.rows("SELECT count(*) FROM spans") == [(4 * 21,)]
     assert home.rows("SELECT count(*) FROM events") == [(4 * EVENTS,)]
     assert home.rows("SELECT count(*) FROM runs WHERE report IS NOT NULL") == [(4,)]

@@ -12,8 +12,8 @@
 #include "host/view/tree.h"
 
 #define REPORT_MAX (16u * 1024 * 1024)
-#define LOCK_WAIT_NS (30 * CLOCK_SECOND)   /* how long the end of a run waits for another process's lock, */
-#define LOCK_SILENCE_NS (2 * CLOCK_SECOND) /* and how much of that without a word */
+#define LOCK_WAIT_NS (60 * CLOCK_SECOND)   /* how long the end of a run waits for another process's lock, */
+#define LOCK_SILENCE_NS (5 * CLOCK_SECOND) /* and how much of that without a word */
 
 /* ---- the status ---- */
 
