@@ -227,6 +227,7 @@ def test_commands_that_cannot_run(home: Home) -> None:
         assert (report["status"], report["exit_code"]) == ("error", code)
         assert report["error"]["type"] == "cannot_run"
         assert why in report["error"]["message"]
+        assert report["cost"]["total_usd"] == 0
 
 
 def test_a_script_without_an_interpreter_line_runs_as_in_a_shell(home: Home) -> None:
@@ -439,6 +440,13 @@ def test_records_with_another_key_are_text_and_change_nothing(home: Home) -> Non
     assert report["counts"]["spans"] == report["counts"]["bad_records"] == 0
     assert report["loss"] == {"dropped_in_sandbox": 0, "sequence_gaps": 0, "refused": 0, "unstored": 0, "clean_end": True}
     assert report["cost"]["total_usd"] == 0
+
+
+def test_what_was_dropped_is_told_without_a_guess_at_its_cause(home: Home) -> None:
+    done, report = home.run(home.by_hand("record('hello'); record('bye', dropped=7)"))
+    assert report["loss"]["dropped_in_sandbox"] == 7 and report["loss"]["clean_end"] is False
+    said = "agentobs: 7 records were dropped in the sandbox: what they told is missing"
+    assert said in done.stderr.decode().splitlines()
 
 
 def test_malformed_records_are_counted_and_the_rest_goes_on(home: Home) -> None:

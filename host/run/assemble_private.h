@@ -53,6 +53,7 @@ struct assembly {
     struct cost_row *cost_rows; /* of the bill's items, by index */
     size_t cost_row_count, cost_row_cap;
     bool trace_fixed;   /* something of the trace was stored: its id stays */
+    bool nothing_ran;   /* from assembly_end */
     struct store *store; /* where slim spans are; set by the first flush */
     struct e2b_bill e2b;
     bool has_e2b;

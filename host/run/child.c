@@ -1,4 +1,4 @@
-/* pipe2, execvpe, F_SETPIPE_SZ */
+/* pipe2, execvpe, F_SETPIPE_SZ, syscall */
 #define _GNU_SOURCE
 
 #include "host/run/child.h"
@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
