@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import select
 import signal
@@ -127,6 +128,14 @@ def test_the_agent_gets_no_descriptor_of_ours(home: Home) -> None:
     assert done.stdout.decode().strip() == "['0', '1', '2']"
 
 
+def test_the_agent_gets_the_descriptors_that_were_left_open_for_it(home: Home) -> None:
+    agent = home.agent("import os; print([fd for fd in range(256) if os.path.exists(f'/proc/self/fd/{fd}')])")
+    with open(os.devnull) as one, open(os.devnull), open(os.devnull) as other:
+        left = sorted([one.fileno(), other.fileno()])
+        done = home.host("run", "-q", "--", *agent, pass_fds=left)
+    assert done.stdout.decode().strip() == str([0, 1, 2, *left])
+
+
 def test_the_agent_gets_no_signal_mask_of_ours(home: Home) -> None:
     command = ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]
     plain = subprocess.run(command, capture_output=True, check=True).stdout
@@ -228,6 +237,11 @@ def test_commands_that_cannot_run(home: Home) -> None:
         assert report["error"]["type"] == "cannot_run"
         assert why in report["error"]["message"]
         assert report["cost"]["total_usd"] == 0
+        assert "nothing was billed" in home.host("show", "last").stdout.decode()
+    # Of one that ran and told nothing nobody knows.
+    done, report = home.run(["true"])
+    assert report["cost"]["total_usd"] is None
+    assert "unknown  nothing was told of usage" in done.stderr.decode()
 
 
 def test_a_script_without_an_interpreter_line_runs_as_in_a_shell(home: Home) -> None:
