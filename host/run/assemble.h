@@ -43,7 +43,8 @@ struct assembly_config {
 
 struct assembly_counts {
     uint64_t records, bad_records;
-    uint64_t spans, events, llm_calls, tool_calls, tool_errors, turns, subagents;
+    uint64_t llm_calls; /* llm spans, those that tell of one response counted once */
+    uint64_t spans, events, tool_calls, tool_errors, turns, subagents;
     uint64_t hellos, byes;
     uint64_t dropped_in_sandbox; /* the byes' own count */
     uint64_t sequence_gaps;      /* records that a writer numbered, did not say it dropped, and that never came */
