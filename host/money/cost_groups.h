@@ -35,6 +35,7 @@ struct cost_group *cost_groups_get(struct cost_groups *groups, const char *key);
 /* The same, but NULL where there is none. */
 struct cost_group *cost_groups_find(const struct cost_groups *groups, const char *key);
 void cost_group_add(struct cost_group *group, const struct cost_item *item);
+void cost_group_merge(struct cost_group *group, const struct cost_group *more); /* all sums; not key and name */
 
 enum cost_order { COST_ORDER_AMOUNT, COST_ORDER_KEY };
 /* Ends the use of cost_groups_get. */
