@@ -107,6 +107,13 @@ void cost_group_add(struct cost_group *group, const struct cost_item *item)
     group->web_search_pusd = cost_add(group->web_search_pusd, item->web_search_pusd);
 }
 
+void cost_group_add_call(struct cost_group *group, bool failed, uint64_t start, uint64_t end)
+{
+    group->calls++;
+    group->errors += failed;
+    group->duration += end > start ? end - start : 0;
+}
+
 void cost_group_merge(struct cost_group *group, const struct cost_group *more)
 {
     group->items += more->items;

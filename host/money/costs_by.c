@@ -162,18 +162,11 @@ int costs_by(struct store *store, const struct costs_query *query, enum cost_by 
 {
     struct gathering g = {.by = by};
     struct run run = {.start = 0};
-    int code = AO_EXIT_OK;
-    if (which && (code = command_find_run(store, which, &run)) != AO_EXIT_OK)
+    int code = which ? command_find_run(store, which, &run) : AO_EXIT_OK;
+    if (code != AO_EXIT_OK)
         return code;
     int err = gather(&g, store, query, which ? &run.trace_id : NULL);
-    if (err == AO_ERR_NOMEM) {
-        console_say("%s", ao_err_text(err));
-        code = AO_EXIT_FAILURE;
-    } else if (err) {
-        code = command_store_failed(store, err);
-    } else {
-        code = print(&g, query, which);
-    }
+    code = err ? command_store_failed(store, err) : print(&g, query, which);
     cost_groups_release(&g.groups);
     cost_groups_release(&g.parts);
     run_release(&run);
