@@ -215,6 +215,7 @@ def test_what_other_runs_spent_counts(home: Home) -> None:
     assert (done.returncode, report["status"], report["exit_code"]) == (123, "budget", 123)
     assert "is used up" in report["error"]["message"] and "is used up" in done.stderr.decode()
     assert report["counts"]["records"] == 0
+    assert report["cost"]["total_usd"] == report["cost"]["claude"]["total_usd"] == 0
     # Another one has a budget of his own, and who is nobody has no limit.
     assert spend(home, 3, *options, "--user", "cy")[0].returncode == 0
     assert spend(home, 5, *options)[0].returncode == 0

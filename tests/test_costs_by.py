@@ -103,6 +103,33 @@ def test_runs_of_one_trace_are_told_apart(home):
     assert lines[1].startswith(runs[0]["run"][:8] + "  python3 ")
 
 
+def test_the_values_of_a_tag_are_groups(home):
+    """Runs that share a trace have tags of their own; every cost is in one group."""
+    for number, tags in enumerate((["customer=acme", "--tag", "nightly"], ["customer=été = fun,x=1"], ["customerx=no"]), 1):
+        home.run("read", "-q", "--no-upload", "--tag", *tags, "--session", "chat", home.write([spend(number, number)]))
+    home.read([spend(4, 4)])
+    sums = {group["tag"]: group["usd"] for group in home.json("costs", "--by-tag", "customer")}
+    assert sums == {"acme": 3, "été = fun": 6, "(no customer)": 21}
+    (acme,) = [group for group in home.json("costs", "--by-tag", "customer") if group["tag"] == "acme"]
+    (whole,) = [group for group in home.json("costs", "--by", "run") if group["usd"] == 3]
+    assert {key: acme[key] for key in acme if key != "tag"} == {key: whole[key] for key in acme if key != "tag"}
+    assert {group["tag"]: group["usd"] for group in home.json("costs", "--by-tag", "nightly")} == {
+        "nightly": 3, "(no nightly)": 27,
+    }  # fmt: skip
+    (last,) = home.json("costs", "--by-tag", "customer", "last")
+    assert (last["tag"], last["usd"]) == ("(no customer)", 12)
+    rows = list(csv.DictReader(io.StringIO(home.run("costs", "--by-tag", "customer", "--csv").stdout)))
+    assert {row["tag"]: Decimal(row["usd"]) for row in rows} == sums
+    table = home.run("costs", "--by-tag", "customer").stdout.splitlines()
+    assert table[0].startswith("tag ") and table[-1].split()[:2] == ["total", "$30.00"]
+
+
+@pytest.mark.parametrize("words", [("--by-tag", ""), ("--by-tag", "x", "--by", "day")])
+def test_a_tag_is_named_alone(home, words):
+    done = home.run("costs", *words, code=2)
+    assert "--by-tag" in done.stderr
+
+
 def test_one_trace_and_a_period(home):
     home.read([spend(1, 1)])
     home.read([spend(2, 2, session="s2")])

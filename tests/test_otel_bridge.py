@@ -144,6 +144,7 @@ def test_every_response_is_billed_once_and_exactly(
     assert Decimal(report["cost"]["total_usd"]) == 3 * REQUEST_USD
     assert list(report["cost"]["claude"]["by_model"]) == [MODEL]
     assert report["tokens"] == {name: 3 * count for name, count in TOKENS.items()}
+    assert report["counts"]["llm_calls"] == 3
     spans = shown(home)
     assert [span["type"] for span in spans if span.get("cost_usd")] == ["llm"] * 3
     assert not any(span.get("unfinished") for span in spans)
@@ -173,6 +174,7 @@ def test_a_reply_that_is_hidden_is_known_by_the_span_below(home: Home, api: Mess
     needs("anthropic", "openinference.instrumentation.anthropic")
     _, report = run(home, "openinference", "    three_calls()\n", api, OPENINFERENCE_HIDE_OUTPUTS="true")
     assert report["tokens"] == {name: 3 * count for name, count in TOKENS.items()}
+    assert report["counts"]["llm_calls"] == 3
 
 
 def test_what_openllmetry_alone_does_not_tell(home: Home, api: MessagesApi) -> None:

@@ -15,6 +15,7 @@
 struct costs_options {
     struct settings_options common;
     int by;
+    const char *tag;
     uint64_t since, until;
     bool explain, reprice, settle;
     const char *reconcile;
@@ -26,6 +27,8 @@ struct costs_options {
 static const struct option_spec costs_specs[] = {
     {"by", 0, OPTION_CHOICE, offsetof(struct costs_options, by), COST_BY_WORDS, "model", NULL,
      "what to sum up by"},
+    {"by-tag", 0, OPTION_TEXT, offsetof(struct costs_options, tag), "NAME", NULL, NULL,
+     "sum up by the value of this tag (--tag NAME=VALUE)"},
     {"explain", 0, OPTION_FLAG, offsetof(struct costs_options, explain), NULL, NULL, NULL,
      "where the money went"},
     {"reprice", 0, OPTION_FLAG, offsetof(struct costs_options, reprice), NULL, NULL, NULL,
@@ -62,7 +65,9 @@ static int run_costs(const struct costs_options *options, const struct settings 
         .until = options->until,
         .format = options->json ? COSTS_JSON : options->csv ? COSTS_CSV : COSTS_TABLE,
         .prices = &settings->prices,
+        .tag = options->tag,
     };
+    enum cost_by by = options->tag ? COST_BY_TAG : (enum cost_by)options->by;
     enum store_mode mode = options->settle ? STORE_WRITE : STORE_READ;
     struct store *store = command_open_store(options->common.store, mode, &code);
     if (!store)
@@ -76,7 +81,7 @@ static int run_costs(const struct costs_options *options, const struct settings 
     else if (options->settle)
         code = costs_settle(store, &settings->e2b_price, options->json);
     else
-        code = costs_by(store, &query, (enum cost_by)options->by, which);
+        code = costs_by(store, &query, by, which);
     store_close(store);
     return code;
 }
@@ -86,6 +91,10 @@ static const char *misuse(const struct costs_options *options, const struct opti
 {
     if (options->json && options->csv)
         return "--json and --csv exclude each other";
+    if (options->tag && !options->tag[0])
+        return "--by-tag is empty: it names the tag";
+    if (options->tag && options->by != COST_BY_MODEL)
+        return "--by and --by-tag exclude each other";
     if (options->explain + options->reprice + (options->reconcile != NULL) + options->settle > 1)
         return "--explain, --reprice, --reconcile and --settle exclude each other";
     if (options->settle && (options->csv || options->since || options->until))

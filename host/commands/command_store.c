@@ -53,6 +53,6 @@ int command_find_run(struct store *store, const char *which, struct run *ret_run
 
 int command_store_failed(const struct store *store, int err)
 {
-    console_say_text(store_error(store));
+    console_say_text(err == AO_ERR_NOMEM ? ao_err_text(err) : store_error(store));
     return exit_code(err);
 }

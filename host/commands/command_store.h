@@ -11,7 +11,7 @@
 struct store *command_open_store(const char *path, enum store_mode mode, int *ret_exit);
 /* The run that `which` means (store_find_run), or a sentence on stderr; returns the exit code. Release it after AO_EXIT_OK. */
 int command_find_run(struct store *store, const char *which, struct run *ret_run);
-/* Prints the store's last error on stderr and returns the exit code for it. */
+/* Prints the store's last error, or that memory is short, on stderr and returns the exit code for it. */
 int command_store_failed(const struct store *store, int err);
 
 #endif

@@ -73,9 +73,7 @@ static int count_agents(const struct adding *a, uint64_t since, uint64_t until)
         struct cost_group *group = cost_groups_get(a->groups, name_of(node));
         if (!group)
             return AO_ERR_NOMEM;
-        group->calls++;
-        group->errors += node->failed;
-        group->duration += node->end > node->start ? node->end - node->start : 0;
+        cost_group_add_call(group, node->failed, node->start, node->end);
     }
     return AO_OK;
 }

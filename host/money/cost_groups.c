@@ -107,6 +107,32 @@ void cost_group_add(struct cost_group *group, const struct cost_item *item)
     group->web_search_pusd = cost_add(group->web_search_pusd, item->web_search_pusd);
 }
 
+void cost_group_add_call(struct cost_group *group, bool failed, uint64_t start, uint64_t end)
+{
+    group->calls++;
+    group->errors += failed;
+    group->duration += end > start ? end - start : 0;
+}
+
+void cost_group_merge(struct cost_group *group, const struct cost_group *more)
+{
+    group->items += more->items;
+    group->unpriced += more->unpriced;
+    group->assumed += more->assumed;
+    group->pusd = cost_add(group->pusd, more->pusd);
+    group->input_pusd = cost_add(group->input_pusd, more->input_pusd);
+    group->output_pusd = cost_add(group->output_pusd, more->output_pusd);
+    group->cache_read_pusd = cost_add(group->cache_read_pusd, more->cache_read_pusd);
+    group->cache_write_pusd = cost_add(group->cache_write_pusd, more->cache_write_pusd);
+    group->web_search_pusd = cost_add(group->web_search_pusd, more->web_search_pusd);
+    group->e2b_pusd = cost_add(group->e2b_pusd, more->e2b_pusd);
+    add_usage(&group->usage, &more->usage);
+    group->calls += more->calls;
+    group->errors += more->errors;
+    group->duration += more->duration;
+    group->result_tokens += more->result_tokens;
+}
+
 static int compare_keys(const void *a, const void *b)
 {
     return strcmp(((const struct cost_group *)a)->key, ((const struct cost_group *)b)->key);

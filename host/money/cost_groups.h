@@ -35,6 +35,9 @@ struct cost_group *cost_groups_get(struct cost_groups *groups, const char *key);
 /* The same, but NULL where there is none. */
 struct cost_group *cost_groups_find(const struct cost_groups *groups, const char *key);
 void cost_group_add(struct cost_group *group, const struct cost_item *item);
+/* One call, of a tool or an agent; times in ns, end 0: none yet. */
+void cost_group_add_call(struct cost_group *group, bool failed, uint64_t start, uint64_t end);
+void cost_group_merge(struct cost_group *group, const struct cost_group *more); /* all sums; not key and name */
 
 enum cost_order { COST_ORDER_AMOUNT, COST_ORDER_KEY };
 /* Ends the use of cost_groups_get. */

@@ -12,7 +12,8 @@
 #define BAR_COLUMNS 16u
 
 static const char *const key_names[] = {"model", "day",    "session", "user",         "tool",          "agent",
-                                        "run",   "tenant", "team",    "organization", "business_unit", "feature"};
+                                        "run",   "tenant", "team",    "organization", "business_unit", "feature",
+                                        "tag"};
 
 /* ---- table ---- */
 
@@ -132,20 +133,6 @@ static void print_row(const struct console *console, const struct layout *layout
     putchar('\n');
 }
 
-static void add_group(struct cost_group *total, const struct cost_group *group)
-{
-    total->pusd = cost_add(total->pusd, group->pusd);
-    total->unpriced += group->unpriced;
-    total->assumed += group->assumed;
-    total->usage.input += group->usage.input;
-    total->usage.output += group->usage.output;
-    total->usage.cache_read += group->usage.cache_read;
-    total->usage.cache_write += group->usage.cache_write;
-    total->calls += group->calls;
-    total->errors += group->errors;
-    total->result_tokens += group->result_tokens;
-}
-
 void cost_print_table(const struct cost_groups *groups, enum cost_by by)
 {
     static char total_key[] = "total";
@@ -160,7 +147,7 @@ void cost_print_table(const struct cost_groups *groups, enum cost_by by)
     printf("%s\n", console_style(&console, STYLE_PLAIN));
     for (size_t i = 0; i < groups->count; i++) {
         print_row(&console, &layout, &groups->groups[i]);
-        add_group(&total, &groups->groups[i]);
+        cost_group_merge(&total, &groups->groups[i]);
     }
     layout.largest = 0; /* no bar */
     print_row(&console, &layout, &total);

@@ -5,7 +5,7 @@
 #include "host/money/cost_groups.h"
 #include "host/view/console.h"
 
-/* Those from TENANT on are enum store_who, in its order. */
+/* Those from TENANT to before TAG are enum store_who, in its order. */
 enum cost_by {
     COST_BY_MODEL,
     COST_BY_DAY,
@@ -15,6 +15,7 @@ enum cost_by {
     COST_BY_AGENT,
     COST_BY_RUN, /* the key is the trace id, COST_KEY_RUN_SEPARATOR, and the root's id */
     COST_BY_TENANT,
+    COST_BY_TAG = COST_BY_TENANT + WHO_COUNT, /* of one name; no word of --by, an option of its own */
 };
 #define COST_BY_WORDS "model|day|session|user|tool|agent|run|tenant|team|org|unit|feature"
 #define COST_KEY_RUN_SEPARATOR '/'

@@ -15,6 +15,7 @@ struct costs_query {
     uint64_t since, until; /* ns; 0: open */
     enum costs_format format;
     const struct ao_price_table *prices;
+    const char *tag; /* whose value COST_BY_TAG sums up by */
 };
 
 /* What the period would have cost by the prices, model by model; nothing is written (cost_value.h). */

@@ -9,6 +9,7 @@
 #include "host/exit_codes.h"
 #include "host/money/agent_costs.h"
 #include "host/money/costs.h"
+#include "host/money/tag_costs.h"
 #include "host/money/tool_costs.h"
 #include "host/view/console.h"
 
@@ -16,7 +17,7 @@
 
 struct gathering {
     struct cost_groups groups;
-    struct cost_groups traces; /* by tool and agent: the traces of the period */
+    struct cost_groups parts; /* by tool and agent: the traces of the period; by tag: its runs */
     enum cost_by by;
     uint64_t provisional; /* rows of sandboxes that have not ended, as far as is known */
     int err;
@@ -24,7 +25,7 @@ struct gathering {
 
 static bool needs_spans(enum cost_by by)
 {
-    return by == COST_BY_TOOL || by == COST_BY_AGENT;
+    return by == COST_BY_TOOL || by == COST_BY_AGENT || by == COST_BY_TAG;
 }
 
 static const char *day_of(uint64_t ns, char out[KEY_MAX])
@@ -70,6 +71,7 @@ static const char *key_of(const struct gathering *g, const struct cost_item *ite
         ao_trace_id_format(&item->trace_id, buffer);
         return buffer;
     case COST_BY_RUN:
+    case COST_BY_TAG:
         return key_of_run(&item->trace_id, &item->root_id, buffer);
     case COST_BY_TENANT:
         break;
@@ -81,7 +83,7 @@ static int take_item(void *user, const struct cost_item *item)
 {
     struct gathering *g = user;
     char buffer[KEY_MAX];
-    struct cost_group *group = cost_groups_get(needs_spans(g->by) ? &g->traces : &g->groups, key_of(g, item, buffer));
+    struct cost_group *group = cost_groups_get(needs_spans(g->by) ? &g->parts : &g->groups, key_of(g, item, buffer));
     if (group)
         cost_group_add(group, item);
     g->provisional += item->sandbox.id && !item->sandbox.final;
@@ -102,16 +104,27 @@ static int name_run(void *user, const struct run *run)
     return g->err;
 }
 
-static int add_traces(struct gathering *g, struct store *store, const struct costs_query *query)
+static int add_part(struct gathering *g, struct store *store, const struct costs_query *query,
+                    const struct cost_group *part)
+{
+    struct ao_trace_id trace;
+    struct ao_span_id root;
+    int err = ao_trace_id_parse((struct ao_str){part->key, AO_TRACE_ID_HEX}, &trace);
+    if (err)
+        return err;
+    if (g->by == COST_BY_TOOL)
+        return tool_costs_add(&g->groups, store, &trace);
+    if (g->by == COST_BY_AGENT)
+        return agent_costs_add(&g->groups, store, &trace, query->since, query->until);
+    err = ao_span_id_parse(ao_str_from(part->key + AO_TRACE_ID_HEX + 1), &root);
+    return err ? err : tag_costs_add(&g->groups, store, &trace, &root, query->tag, part);
+}
+
+static int add_parts(struct gathering *g, struct store *store, const struct costs_query *query)
 {
     int err = AO_OK;
-    for (size_t i = 0; i < g->traces.count && !err; i++) {
-        struct ao_trace_id trace;
-        err = ao_trace_id_parse(ao_str_from(g->traces.groups[i].key), &trace);
-        if (!err)
-            err = g->by == COST_BY_TOOL ? tool_costs_add(&g->groups, store, &trace)
-                                        : agent_costs_add(&g->groups, store, &trace, query->since, query->until);
-    }
+    for (size_t i = 0; i < g->parts.count && !err; i++)
+        err = add_part(g, store, query, &g->parts.groups[i]);
     return err;
 }
 
@@ -120,7 +133,7 @@ static int gather(struct gathering *g, struct store *store, const struct costs_q
 {
     int err = store_each_cost(store, trace_id, query->since, query->until, take_item, g);
     if (!err && !g->err)
-        err = add_traces(g, store, query);
+        err = add_parts(g, store, query);
     if (!err && !g->err && g->by == COST_BY_RUN)
         err = store_each_run(store, SIZE_MAX, name_run, g);
     if (!err)
@@ -149,20 +162,13 @@ int costs_by(struct store *store, const struct costs_query *query, enum cost_by 
 {
     struct gathering g = {.by = by};
     struct run run = {.start = 0};
-    int code = AO_EXIT_OK;
-    if (which && (code = command_find_run(store, which, &run)) != AO_EXIT_OK)
+    int code = which ? command_find_run(store, which, &run) : AO_EXIT_OK;
+    if (code != AO_EXIT_OK)
         return code;
     int err = gather(&g, store, query, which ? &run.trace_id : NULL);
-    if (err == AO_ERR_NOMEM) {
-        console_say("%s", ao_err_text(err));
-        code = AO_EXIT_FAILURE;
-    } else if (err) {
-        code = command_store_failed(store, err);
-    } else {
-        code = print(&g, query, which);
-    }
+    code = err ? command_store_failed(store, err) : print(&g, query, which);
     cost_groups_release(&g.groups);
-    cost_groups_release(&g.traces);
+    cost_groups_release(&g.parts);
     run_release(&run);
     return code;
 }

@@ -45,10 +45,7 @@ int costs_explain(struct store *store, const struct costs_query *query, const ch
     if (which)
         scope = (struct story_scope){.trace_id = &run.trace_id, .prices = query->prices};
     int err = cost_story_make(store, &scope, &story);
-    if (err == AO_ERR_NOMEM) {
-        console_say("%s", ao_err_text(err));
-        code = AO_EXIT_FAILURE;
-    } else if (err) {
+    if (err) {
         code = command_store_failed(store, err);
     } else {
         code = print(&story, query->format);

@@ -280,9 +280,7 @@ static int count_calls(struct cost_groups *groups, const struct step *steps, siz
             continue;
         if (!group)
             return AO_ERR_NOMEM;
-        group->calls++;
-        group->errors += node->failed;
-        group->duration += node->end > node->start ? node->end - node->start : 0;
+        cost_group_add_call(group, node->failed, node->start, node->end);
     }
     return AO_OK;
 }

@@ -34,6 +34,7 @@ int assembly_new(const struct assembly_config *config, struct assembly **ret_ass
     idmap_init(&a->spans, config->seed);
     idmap_init(&a->writer_map, config->seed);
     idmap_init(&a->event_counts, config->seed);
+    idmap_init(&a->responses, config->seed);
     a->ledger = ao_ledger_new();
     int err = a->ledger ? make_root(a) : AO_ERR_NOMEM;
     a->config.name = NULL;
@@ -60,6 +61,7 @@ void assembly_free(struct assembly *a)
     idmap_release(&a->spans);
     idmap_release(&a->writer_map);
     idmap_release(&a->event_counts);
+    idmap_release(&a->responses);
     ao_bill_release(&a->bill);
     ao_ledger_free(a->ledger);
     ao_free(a->session_id);
@@ -334,13 +336,6 @@ static int take_span(struct assembly *a, const struct ao_record *r)
     return err;
 }
 
-static struct ao_span_id event_key(uint64_t hash)
-{
-    struct ao_span_id key;
-    memcpy(key.bytes, &hash, sizeof(key.bytes));
-    return key;
-}
-
 static uint64_t hash_event(const struct span_event *event)
 {
     uint64_t hash = ao_hash(AO_HASH_START, (struct ao_str){(const char *)event->span_id.bytes, sizeof(event->span_id)});
@@ -356,10 +351,10 @@ static uint64_t hash_event(const struct span_event *event)
 static int count_event(struct assembly *a, const struct ao_record *r, struct span_event *event)
 {
     uint64_t hash = hash_event(event);
-    struct ao_span_id kind = event_key(hash), record = kind;
+    struct ao_span_id kind = idmap_key(hash), record = kind;
     if (AO_HAS(r, writer) && AO_HAS(r, seq)) {
         hash = ao_hash(hash, (struct ao_str){(const char *)r->writer.bytes, sizeof(r->writer)});
-        record = event_key(ao_hash(hash, (struct ao_str){(const char *)&r->seq, sizeof(r->seq)}));
+        record = idmap_key(ao_hash(hash, (struct ao_str){(const char *)&r->seq, sizeof(r->seq)}));
         size_t known = idmap_get(&a->event_counts, &record);
         if (known != IDMAP_NONE) {
             event->ordinal = known;
@@ -420,10 +415,41 @@ static struct ao_record with_model(struct assembly *a, const struct ao_record *r
     return named;
 }
 
+/* The span's entry, when it is an llm span of which no response is known yet; NULL. */
+static struct entry *find_call(struct assembly *a, const struct ao_span_id *id)
+{
+    struct entry *entry = assembly_find(a, id);
+    bool call = entry && !entry->responded && entry->span.type && strcmp(entry->span.type, "llm") == 0;
+    return call ? entry : NULL;
+}
+
+/* An instrumentation's span and the provider's own, beside or below it, may tell of one response: one call. */
+static int count_response(struct assembly *a, const struct ao_record *r)
+{
+    bool named = AO_HAS(r, message_id) && r->message_id.len && AO_HAS(r, span_id);
+    struct entry *entry = named ? find_call(a, &r->span_id) : NULL;
+    if (!entry)
+        return AO_OK;
+    struct ao_span_id key = idmap_key(ao_hash(AO_HASH_START, r->message_id));
+    if (idmap_get(&a->responses, &key) != IDMAP_NONE)
+        a->counts.llm_calls--;
+    else if (idmap_put(&a->responses, &key, (size_t)(entry - a->entries)))
+        return AO_ERR_NOMEM;
+    entry->responded = true;
+    struct entry *around = find_call(a, &entry->span.parent_id);
+    if (around) {
+        around->responded = true;
+        a->counts.llm_calls--;
+    }
+    return AO_OK;
+}
+
 static int take_usage(struct assembly *a, const struct ao_record *told)
 {
     struct ao_record named = with_model(a, told);
     const struct ao_record *r = &named;
+    if (count_response(a, r))
+        return AO_ERR_NOMEM;
     if (a->config.earlier && earlier_billed(a->config.earlier, &a->config.trace_id, r, a->ledger))
         return AO_OK;
     int err = ao_ledger_add(a->ledger, r);

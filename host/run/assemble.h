@@ -43,7 +43,8 @@ struct assembly_config {
 
 struct assembly_counts {
     uint64_t records, bad_records;
-    uint64_t spans, events, llm_calls, tool_calls, tool_errors, turns, subagents;
+    uint64_t llm_calls; /* llm spans, those that tell of one response counted once */
+    uint64_t spans, events, tool_calls, tool_errors, turns, subagents;
     uint64_t hellos, byes;
     uint64_t dropped_in_sandbox; /* the byes' own count */
     uint64_t sequence_gaps;      /* records that a writer numbered, did not say it dropped, and that never came */
@@ -112,6 +113,7 @@ struct assembly_end {
     enum span_status status;
     const char *error_type;    /* of the root; NULL: none */
     const char *error_message;
+    bool nothing_ran;          /* the agent was never started: no record does not mean that it was silent */
 };
 
 /* Ends the trace: closes what is open as unfinished, mends parents, settles, ends the root. */
@@ -132,6 +134,8 @@ const char *assembly_agent_session_id(const struct assembly *assembly);
 int assembly_root_attributes(struct assembly *assembly, struct ao_str object);
 /* Usage came since the last settle. */
 bool assembly_unsettled(const struct assembly *assembly);
+/* Of a finished trace: something ran and told nothing, so that nobody knows what it used. */
+bool assembly_silent(const struct assembly *assembly);
 /* From the first start to the last end that records told, without the root; false when there is no span. */
 bool assembly_times(const struct assembly *assembly, uint64_t *ret_start, uint64_t *ret_end);
 /* The first error of a top-level agent span; false when there is none. Views into the assembly. */

@@ -83,6 +83,7 @@ static int finish_root(struct assembly *a, const struct assembly_end *end)
 int assembly_finish(struct assembly *a, const struct assembly_end *end)
 {
     int err = finish_spans(a, end->end);
+    a->nothing_ran = end->nothing_ran;
     if (!err)
         err = finish_root(a, end);
     a->ledger_changed = true; /* a trace without any usage has a bill too: nothing */
@@ -114,6 +115,11 @@ bool assembly_clean_end(const struct assembly *a)
             return false;
     return a->counts.hellos > 0 && !a->unknown_writer && a->counts.sequence_gaps == 0 &&
            a->counts.dropped_in_sandbox == 0 && a->counts.bad_records == 0;
+}
+
+bool assembly_silent(const struct assembly *a)
+{
+    return a->counts.records == 0 && !a->nothing_ran;
 }
 
 bool assembly_times(const struct assembly *a, uint64_t *ret_start, uint64_t *ret_end)

@@ -12,6 +12,7 @@ struct entry {
     struct span span;
     bool started;  /* a start, or a whole span, was seen */
     bool ended;
+    bool responded; /* the llm span, or one below it, told of a response */
     bool dirty;
     bool slim;     /* the payload is in the store only */
     bool shed;     /* the payload was given up and counted */
@@ -45,6 +46,7 @@ struct assembly {
     struct span_event *events; /* not yet stored */
     size_t event_count, event_cap;
     struct idmap event_counts; /* by hash: how many events of a kind, and the ordinal of a record */
+    struct idmap responses; /* by hash of the message id: the first span that told of it */
     size_t dirty_count;
     struct ao_ledger *ledger;
     struct ao_bill bill;
@@ -53,6 +55,7 @@ struct assembly {
     struct cost_row *cost_rows; /* of the bill's items, by index */
     size_t cost_row_count, cost_row_cap;
     bool trace_fixed;   /* something of the trace was stored: its id stays */
+    bool nothing_ran;   /* from assembly_end */
     struct store *store; /* where slim spans are; set by the first flush */
     struct e2b_bill e2b;
     bool has_e2b;

@@ -1,10 +1,11 @@
-/* pipe2, execvpe, F_SETPIPE_SZ */
+/* pipe2, execvpe, close_range, F_SETPIPE_SZ */
 #define _GNU_SOURCE
 
 #include "host/run/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,18 +15,43 @@
 #define PIPE_BYTES (1024 * 1024)
 #define DESCRIPTORS_MAX 1024
 
+static bool was_open(const struct descriptors *descriptors, int fd)
+{
+    return descriptors->open[fd / 64] >> (fd % 64) & 1u;
+}
+
 void descriptors_note(struct descriptors *descriptors)
 {
+    struct pollfd fds[DESCRIPTORS_MAX];
     for (int fd = 0; fd < DESCRIPTORS_MAX; fd++)
-        if (fcntl(fd, F_GETFD) >= 0)
+        fds[fd] = (struct pollfd){.fd = fd};
+    /* One call tells of all, unless the limit on open files is lower than their number. */
+    bool told = poll(fds, DESCRIPTORS_MAX, 0) >= 0;
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++)
+        if (told ? !(fds[fd].revents & POLLNVAL) : fcntl(fd, F_GETFD) >= 0)
             descriptors->open[fd / 64] |= UINT64_C(1) << (fd % 64);
+}
+
+/* Of the descriptors from first to last, those that are open. */
+static void close_on_exec(int first, int last)
+{
+#ifdef CLOSE_RANGE_CLOEXEC
+    /* Linux 5.11; an older kernel refuses. */
+    if (close_range((unsigned)first, (unsigned)last, CLOSE_RANGE_CLOEXEC) == 0)
+        return;
+#endif
+    for (int fd = first; fd <= last; fd++)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 void descriptors_close_others_on_exec(const struct descriptors *descriptors)
 {
-    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++)
-        if (!(descriptors->open[fd / 64] >> (fd % 64) & 1u))
-            (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int fd = 0, end; fd < DESCRIPTORS_MAX; fd = end + 1) {
+        for (end = fd; end < DESCRIPTORS_MAX && !was_open(descriptors, end);)
+            end++;
+        if (end > fd)
+            close_on_exec(fd, end - 1);
+    }
 }
 
 static void close_fd(int *fd)

@@ -72,10 +72,7 @@ struct earlier_counts earlier_counts(const struct earlier *e)
 /* Ids that collide by chance: one in 2^64; on purpose: a liar's own bill. */
 static struct ao_span_id hash_of(struct ao_str text)
 {
-    struct ao_span_id id;
-    uint64_t hash = ao_hash(AO_HASH_START, text);
-    memcpy(id.bytes, &hash, sizeof(id.bytes));
-    return id;
+    return idmap_key(ao_hash(AO_HASH_START, text));
 }
 
 /* ---- one response ---- */

@@ -12,6 +12,14 @@
 
 #define IDMAP_NONE SIZE_MAX
 
+/* The key of what is no span: of a hash of it. */
+static inline struct ao_span_id idmap_key(uint64_t hash)
+{
+    struct ao_span_id key;
+    memcpy(key.bytes, &hash, sizeof(key.bytes));
+    return key;
+}
+
 struct idmap_slot {
     struct ao_span_id id;
     size_t index; /* IDMAP_NONE: empty */

@@ -74,6 +74,7 @@ struct recording_end {
     int exit_code;             /* -1: there was no process */
     const char *error_type;    /* NULL: none known beyond the agent's own */
     const char *error_message;
+    bool nothing_ran;          /* the command was never started: nothing was used */
 };
 
 /* The stream ended: flushes text into recording_output, finishes the trace. Call once. */

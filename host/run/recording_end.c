@@ -136,6 +136,7 @@ void recording_finish(struct recording *r, const struct recording_end *end)
         .status = r->run.status == RUN_OK ? SPAN_OK : SPAN_ERROR,
         .error_type = r->error_type,
         .error_message = r->error_message,
+        .nothing_ran = end->nothing_ran,
     };
     (void)assembly_finish(r->assembly, &assembly_end);
     recording_bill_sandbox(r);
@@ -184,7 +185,7 @@ static void say_loss(const struct recording *r)
 {
     const struct assembly_counts *counts = assembly_counts(r->assembly);
     if (counts->dropped_in_sandbox)
-        console_say("%llu records were dropped in the sandbox: its output was not read fast enough",
+        console_say("%llu records were dropped in the sandbox: what they told is missing",
                     (unsigned long long)counts->dropped_in_sandbox);
     if (counts->sequence_gaps)
         console_say("%llu records are missing from the stream", (unsigned long long)counts->sequence_gaps);
@@ -297,6 +298,7 @@ void recording_abandon(struct recording *r, uint64_t now, int exit_code, const c
         .exit_code = exit_code,
         .error_type = "cannot_run",
         .error_message = message,
+        .nothing_ran = true,
     };
     recording_finish(r, &end);
     recording_conclude_sandbox(r);

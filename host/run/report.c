@@ -65,8 +65,7 @@ int64_t report_total_pusd(const struct ao_bill *bill, const struct e2b_bill *e2b
 
 int64_t report_claude_pusd(const struct assembly *assembly)
 {
-    bool told = assembly_counts(assembly)->records > 0;
-    return told ? report_total_pusd(assembly_bill(assembly), NULL) : AO_COST_UNKNOWN;
+    return assembly_silent(assembly) ? AO_COST_UNKNOWN : report_total_pusd(assembly_bill(assembly), NULL);
 }
 
 int64_t report_run_pusd(const struct assembly *assembly, const struct e2b_bill *e2b)

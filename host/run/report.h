@@ -50,7 +50,7 @@ void report_add_e2b(struct ao_jw *w, const struct e2b_bill *e2b);
 int report_encode(const struct report *report, struct ao_buf *out);
 /* Claude and E2B together; AO_COST_UNKNOWN when a part that was used has no known cost. */
 int64_t report_total_pusd(const struct ao_bill *bill, const struct e2b_bill *e2b);
-/* Of a finished run. Unknown too when no record came at all: what an agent does that tells nothing, nobody knows. */
+/* Of a finished run. Unknown too when the agent ran and no record came at all: what it used nobody knows. */
 int64_t report_claude_pusd(const struct assembly *assembly);
 /* With the sandbox; unknown when there was one whose size nobody told. */
 int64_t report_run_pusd(const struct assembly *assembly, const struct e2b_bill *e2b);

@@ -13,36 +13,8 @@ _Static_assert(AO_BT_COST_UNKNOWN == AO_COST_UNKNOWN, "the encoder's names are t
 static struct ao_bt_span from_span(const struct span *span)
 {
     return (struct ao_bt_span){
-        .trace_id = span->trace_id,
-        .span_id = span->span_id,
-        .parent_id = span->parent_id,
-        .name = ao_str_from(span->name),
-        .type = ao_str_from(span->type),
-        .start = span->start,
-        .end = span->end,
-        .first_token = span->first_token,
-        .unfinished = span->unfinished,
-        .failed = span->status == SPAN_ERROR,
-        .error_type = ao_str_from(span->error_type),
-        .error_message = ao_str_from(span->error_message),
-        .error_stack = ao_str_from(span->error_stack),
-        .input = ao_str_from(span->input),
-        .output = ao_str_from(span->output),
-        .attributes = ao_str_from(span->attributes),
-        .metadata = ao_str_from(span->metadata),
-        .metrics = ao_str_from(span->metrics),
-        .tags = ao_str_from(span->tags),
-        .tool_call_id = ao_str_from(span->tool_call_id),
-        .model = ao_str_from(span->model),
-        .provider = sink_span_provider(span),
-        .message_id = ao_str_from(span->message_id),
-        .request_id = ao_str_from(span->request_id),
-        .session_id = ao_str_from(span->session_id),
-        .user_id = ao_str_from(span->user_id),
+        SINK_SPAN_FIELDS(span),
         .instrumentation = sink_span_origin(span),
-        .usage = sink_span_usage(&span->usage),
-        .cost_pusd = span->cost_pusd,
-        .cost_basis = ao_str_from(span->cost_basis),
     };
 }
 

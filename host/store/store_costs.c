@@ -157,11 +157,6 @@ int store_change_costs(struct store *store, const struct ao_trace_id *trace_id, 
     return end_costs(store, err);
 }
 
-struct each_cost {
-    store_cost_fn *fn;
-    void *user;
-};
-
 /* A number that is none of ours is unknown: a newer version may have more words. */
 static void read_served(struct reader *r, struct cost_item *item)
 {
@@ -175,7 +170,7 @@ static void read_served(struct reader *r, struct cost_item *item)
     item->rules = item->served_known ? (unsigned)(rules & 0xffff) : 0;
 }
 
-int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
+static int read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
 {
     struct reader r = {.stmt = stmt};
     struct cost_item item = {.trace_id = read_trace(&r)};
@@ -221,16 +216,28 @@ int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item)
     return AO_OK;
 }
 
+struct each_cost {
+    store_cost_fn *fn;
+    void *user;
+};
+
 static int give_cost(void *user, sqlite3_stmt *stmt)
 {
     const struct each_cost *each = user;
     struct cost_item item;
-    int err = store_read_cost(stmt, &item);
+    int err = read_cost(stmt, &item);
     if (err)
         return err;
     bool stop = each->fn(each->user, &item) != 0;
     cost_item_release(&item);
     return stop;
+}
+
+int store_each_cost_row(struct store *store, enum store_stmt which, struct binder *b, store_cost_fn *fn, void *user,
+                        const char *what)
+{
+    struct each_cost each = {fn, user};
+    return store_each_row(store, which, b, give_cost, &each, what);
 }
 
 int store_each_cost(struct store *store, const struct ao_trace_id *trace_id, uint64_t since, uint64_t until,
@@ -245,6 +252,5 @@ int store_each_cost(struct store *store, const struct ao_trace_id *trace_id, uin
         bind_trace(&b, trace_id);
     bind_u64(&b, since);
     bind_u64(&b, until ? until : UINT64_MAX);
-    struct each_cost each = {fn, user};
-    return store_each_row(store, which, &b, give_cost, &each, "cannot read the costs");
+    return store_each_cost_row(store, which, &b, fn, user, "cannot read the costs");
 }

@@ -3,23 +3,6 @@
 #include "core/mem.h"
 #include "host/store/store_private.h"
 
-struct each_item {
-    store_cost_fn *fn;
-    void *user;
-};
-
-static int give_item(void *user, sqlite3_stmt *stmt)
-{
-    const struct each_item *each = user;
-    struct cost_item item;
-    int err = store_read_cost(stmt, &item);
-    if (err)
-        return err;
-    bool stop = each->fn(each->user, &item) != 0;
-    cost_item_release(&item);
-    return stop;
-}
-
 static int each_item(struct store *store, enum store_stmt which, const char *key, const struct ao_span_id *except,
                      store_cost_fn *fn, void *user)
 {
@@ -29,8 +12,7 @@ static int each_item(struct store *store, enum store_stmt which, const char *key
         return err;
     bind_text(&b, key);
     bind_span(&b, except);
-    struct each_item each = {fn, user};
-    return store_each_row(store, which, &b, give_item, &each, "cannot read the costs");
+    return store_each_cost_row(store, which, &b, fn, user, "cannot read the costs");
 }
 
 int store_each_billed(struct store *store, const char *message_id, const struct ao_span_id *except, store_cost_fn *fn,

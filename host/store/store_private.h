@@ -94,7 +94,9 @@ const char *read_basis(struct reader *r); /* static text */
 /* ---- rows that more than one file reads ---- */
 
 int store_read_run(sqlite3_stmt *stmt, struct run *ret_run);
-int store_read_cost(sqlite3_stmt *stmt, struct cost_item *ret_item);
+/* store_each_row for a statement that selects cost rows: fn sees each of them until it says stop. */
+int store_each_cost_row(struct store *store, enum store_stmt which, struct binder *b, store_cost_fn *fn, void *user,
+                        const char *what);
 int store_read_span(sqlite3_stmt *stmt, struct span *ret_span);
 int store_read_event(sqlite3_stmt *stmt, struct span_event *ret_event);
 

@@ -55,23 +55,6 @@ int store_each_open_sandbox(struct store *store, store_text_fn *fn, void *user)
     return b.stmt ? store_each_row(store, STMT_SANDBOX_OPEN, &b, give_text, &each, "cannot look for sandboxes") : err;
 }
 
-struct each_cost {
-    store_cost_fn *fn;
-    void *user;
-};
-
-static int give_cost(void *user, sqlite3_stmt *stmt)
-{
-    const struct each_cost *each = user;
-    struct cost_item item;
-    int err = store_read_cost(stmt, &item);
-    if (err)
-        return err;
-    bool stop = each->fn(each->user, &item) != 0;
-    cost_item_release(&item);
-    return stop;
-}
-
 int store_each_sandbox_cost(struct store *store, const char *sandbox_id, store_cost_fn *fn, void *user)
 {
     int err = AO_OK;
@@ -79,8 +62,7 @@ int store_each_sandbox_cost(struct store *store, const char *sandbox_id, store_c
     if (!b.stmt)
         return err;
     bind_text(&b, sandbox_id);
-    struct each_cost each = {fn, user};
-    return store_each_row(store, STMT_SANDBOX_COSTS, &b, give_cost, &each, "cannot read the costs of a sandbox");
+    return store_each_cost_row(store, STMT_SANDBOX_COSTS, &b, fn, user, "cannot read the costs of a sandbox");
 }
 
 int store_settle_sandbox(struct store *store, const struct cost_item *item)

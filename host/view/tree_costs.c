@@ -230,6 +230,7 @@ int tree_print_costs(struct store *store, const struct run *run, FILE *out)
     if (!err)
         err = b->err;
     if (!err) {
+        bool rows = b->count || b->has_e2b, silent = !rows && run->cost_pusd == AO_COST_UNKNOWN;
         fprintf(out, "%scost%s\n", console_style(&console, STYLE_BOLD), console_style(&console, STYLE_PLAIN));
         for (size_t i = 0; i < b->count; i++)
             print_model(&console, &b->lines[i]);
@@ -239,11 +240,11 @@ int tree_print_costs(struct store *store, const struct run *run, FILE *out)
             print_no_e2b(&console, run);
         print_name(&console, "total");
         fputs(console_style(&console, STYLE_BOLD), out);
-        print_money(&console, b->total_pusd, b->unknown);
+        print_money(&console, b->total_pusd, b->unknown || silent);
         fputs(console_style(&console, STYLE_PLAIN), out);
         if (b->unknown && b->total_pusd > 0 && console_format_money(b->total_pusd, least))
             fprintf(out, "  at least %s: some of it has no price", least);
-        fputs(b->count || b->has_e2b ? "\n\n" : "  nothing was billed\n\n", out);
+        fputs(rows ? "\n\n" : silent ? "  nothing was told of usage\n\n" : "  nothing was billed\n\n", out);
     }
     for (size_t i = 0; i < b->count; i++) {
         ao_free(b->lines[i].model);

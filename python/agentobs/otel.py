@@ -45,7 +45,7 @@ class _Told:
 
     def __init__(self):
         self._messages = OrderedDict()  # message id -> whether the figures were the provider's own
-        self._figures = OrderedDict()  # token counts -> (instrumentation scope, whether it named the message) of each
+        self._figures = OrderedDict()  # token counts -> (instrumentation scope, message id or None) of each
         self._covered = OrderedDict()  # id of a span below which usage was told -> of which message, or None
 
     def cover(self, span, message_id):
@@ -59,34 +59,45 @@ class _Told:
         if covered is not _NOTHING:
             self.cover(span, covered)
 
-    def is_new(self, span, fields, exact):
-        """Whether usage of this message, or of this span when it names none, is still to be told."""
+    def message_below(self, span):
+        """The message of which usage was told below this span; None: of none, or it has no id."""
+        return self._covered.get(span.get_span_context().span_id)
+
+    def hear(self, span, fields, exact):
+        """Whether usage of this message, or of this span when it names none, is still to be told.
+
+        And the id by which the message is known: None where it is not.
+        """
         message_id = fields.get("message_id")
         covered = self._covered.get(span.get_span_context().span_id, _NOTHING)
         if covered is None or (covered is not _NOTHING and message_id is None):
-            return False
-        if self._is_echo(span, fields, message_id):
-            return False
+            return False, covered
+        echoed = self._echoed(span, fields, message_id)
+        if echoed is not None:
+            return False, echoed[1]
         if message_id is None:
-            return True
+            return True, None
         told = self._messages.get(message_id)
         if told is not None and (told or not exact):
-            return False
+            return False, message_id
         _put(self._messages, message_id, exact)
-        return True
+        return True, message_id
 
-    def _is_echo(self, span, fields, message_id):
-        """Of a response that two instrumentations tell of, one with its id and one without: the same figures."""
+    def _echoed(self, span, fields, message_id):
+        """Of a response that two instrumentations tell of, one with its id and one without: the same figures.
+
+        Gives what was heard of the first; None: this is the first.
+        """
         scope = span.instrumentation_scope.name if span.instrumentation_scope else None
         figures = tuple(fields.get(name) for name in conventions.COUNTS)
         heard = self._figures.get(figures, ())
         for other in heard:
-            if other[0] != scope and other[1] != (message_id is not None):
+            if other[0] != scope and (other[1] is None) != (message_id is None):
                 _put(self._figures, figures, [rest for rest in heard if rest is not other])
-                return True
-        heard = [*heard[-_ALIKE_MAX:], (scope, message_id is not None)]
+                return other
+        heard = [*heard[-_ALIKE_MAX:], (scope, message_id)]
         _put(self._figures, figures, heard)
-        return False
+        return None
 
 
 def _put(known, key, value):
@@ -183,9 +194,12 @@ def _status(ours, span, attributes):
 def _tell_usage(ours, span, attributes, told):
     if conventions.kind(span.name, attributes) == "llm":
         fields, exact = conventions.usage(attributes, span.start_time)
-        if fields and told.is_new(span, fields, exact):
-            fields.update(scope="request", model=conventions.named(attributes).get("model"))
-            ours._record("usage", fields, KEEP | NOW)
+        new, message_id = told.hear(span, fields, exact) if fields else (False, told.message_below(span))
+        # Of what was told already only the id goes out: the host counts one call for all spans that tell of a response.
+        if new or message_id is not None:
+            figures = fields if new else {"message_id": message_id}
+            model = conventions.named(attributes).get("model")
+            ours._record("usage", {**figures, "scope": "request", "model": model}, KEEP | NOW)
         if fields:
             told.cover(span, fields.get("message_id"))
             return

@@ -227,6 +227,39 @@ static void a_second_start_or_end_is_refused(void **state)
     assert_int_equal(counts_of(f)->llm_calls, 0);
 }
 
+#define TOLD(id, message) \
+    "{\"kind\":\"usage\",\"scope\":\"request\",\"span_id\":\"" id "\",\"message_id\":\"" message "\",\"model\":\"m\"}"
+
+static void spans_that_tell_of_one_response_are_one_call(void **state)
+{
+    struct assembled *f = *state;
+    must_take(f->assembly, START(A, RUN_ROOT, ",\"type\":\"llm\""));
+    must_take(f->assembly, TOLD(A, "msg_1"));
+    must_take(f->assembly, START(B, RUN_ROOT, ",\"type\":\"llm\""));
+    assert_int_equal(counts_of(f)->llm_calls, 2); /* nothing is known of it yet */
+    must_take(f->assembly, TOLD(B, "msg_1"));
+    must_take(f->assembly, TOLD(B, "msg_1"));
+    must_take(f->assembly, TOLD(A, "msg_1"));
+    assert_int_equal(counts_of(f)->llm_calls, 1);
+    /* One in the other, whichever names it first. */
+    must_take(f->assembly, START("00000000000000c1", A, ",\"type\":\"llm\""));
+    must_take(f->assembly, TOLD("00000000000000c1", "msg_1"));
+    assert_int_equal(counts_of(f)->llm_calls, 1);
+    must_take(f->assembly, START("00000000000000c2", RUN_ROOT, ",\"type\":\"llm\""));
+    must_take(f->assembly, START("00000000000000c3", "00000000000000c2", ",\"type\":\"llm\""));
+    must_take(f->assembly, TOLD("00000000000000c3", "msg_2"));
+    must_take(f->assembly, TOLD("00000000000000c2", "msg_2"));
+    assert_int_equal(counts_of(f)->llm_calls, 2);
+    /* What is no llm span was never a call, and what names no message is one. */
+    must_take(f->assembly, START("00000000000000c4", RUN_ROOT, ",\"type\":\"tool\""));
+    must_take(f->assembly, TOLD("00000000000000c4", "msg_2"));
+    must_take(f->assembly, START("00000000000000c5", RUN_ROOT, ",\"type\":\"llm\""));
+    must_take(f->assembly, TOLD("00000000000000c5", ""));
+    assert_int_equal(counts_of(f)->llm_calls, 3);
+    assert_int_equal(counts_of(f)->spans, 7);
+    assert_int_equal(counts_of(f)->bad_records, 0);
+}
+
 static void nobody_writes_the_root(void **state)
 {
     struct assembled *f = *state;
@@ -425,6 +458,7 @@ int main(void)
         TEST(a_very_deep_chain_does_no_harm),
         TEST(an_end_without_a_start_still_is_a_span),
         TEST(a_second_start_or_end_is_refused),
+        TEST(spans_that_tell_of_one_response_are_one_call),
         TEST(nobody_writes_the_root),
         TEST(a_foreign_trace_id_is_not_believed),
         TEST(times_beyond_all_reason_are_cut),

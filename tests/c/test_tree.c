@@ -40,18 +40,23 @@ static struct run one_run(void)
 }
 
 /* What is printed, NUL-terminated; free. */
-static char *print_tree(struct store *store, size_t max_lines)
+static char *print_run(struct store *store, const struct run *run, size_t max_lines)
 {
     char *text = NULL;
     size_t len = 0;
-    struct run run = one_run();
     FILE *out = open_memstream(&text, &len);
     assert_non_null(out);
-    int err = tree_print(store, &run, out, max_lines);
+    int err = tree_print(store, run, out, max_lines);
     assert_int_equal(fclose(out), 0);
     if (err)
         fail_msg("tree_print: %d %s", err, store_error(store));
     return text;
+}
+
+static char *print_tree(struct store *store, size_t max_lines)
+{
+    struct run run = one_run();
+    return print_run(store, &run, max_lines);
 }
 
 static size_t count_lines(const char *text)
@@ -200,8 +205,14 @@ static void test_unknown_cost_is_never_a_number(void **state)
 
 static void test_empty_trace(void **state)
 {
-    char *text = print_tree(*state, 0);
-    assert_non_null(strstr(text, "nothing was billed"));
+    struct run run = one_run();
+    run.cost_pusd = 0;
+    char *text = print_run(*state, &run, 0);
+    assert_non_null(strstr(text, "total                               $0  nothing was billed\n"));
+    free(text);
+    run.cost_pusd = AO_COST_UNKNOWN;
+    text = print_run(*state, &run, 0);
+    assert_non_null(strstr(text, "total                          unknown  nothing was told of usage\n"));
     free(text);
 }
 
