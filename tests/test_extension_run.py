@@ -155,7 +155,8 @@ ENDS = {
     "exit handlers": "import atexit, sys\natexit.register(lambda: print('late', sys.modules['__main__'].x))\nx = 7",
     "a thread that goes on": "import threading, time\ndef f():\n  time.sleep(0.05)\n  print(x)\nx = 8\nthreading.Thread(target=f).start()",
     "a child process": "import multiprocessing as m\ndef f(x): return x * 2\nif __name__ == '__main__':\n"
-    "  with m.get_context('spawn').Pool(1) as p: print(p.map(f, [1, 2]))",
+    # closed and joined: a pool that is left is terminated, and what its child printed last may be lost
+    "  with m.get_context('spawn').Pool(1) as p: print(p.map(f, [1, 2])); p.close(); p.join()",
     "a pickle of its own class": "import pickle\nclass C: pass\nprint(type(pickle.loads(pickle.dumps(C()))) is C)",
     "annotations": "x: int = 1\nimport __main__\nprint(__main__.__annotations__)",
     "standard input": "import sys; print(sys.stdin.read())",
