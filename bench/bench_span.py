@@ -2,7 +2,8 @@
 
 Each run is a process of its own whose standard output goes to a pipe that is read (and once more to /dev/null). `wall`
 is the time on the clock, `thread` the processor time of the agent's own thread, `process` that of all its threads: for
-agentobs with the writer thread, for the others with what they do in the background. Runs take turns.
+agentobs with the writer thread, for the others with what they do in the background. Runs take turns. Each makes its spans
+twice: `first` is the thread's time of the first burst, for which the kernel has to find memory.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def tasks_of(sink, only, address):
 
 def table_of(sink, options, address):
     where = "a pipe that is read" if sink == "pipe" else "/dev/null"
-    table = Table(f"One whole span, µs; standard output is {where}", ["thread", "wall", "process"], BASE, "thread")
+    table = Table(f"One whole span, µs; standard output is {where}", ["thread", "first", "wall", "process"], BASE, "thread")
     results = in_turn(options.rounds, tasks_of(sink, options.only, address))
     for name, runs in results.items():
         table.add(name, **{column: [run[column] / 1000 for run in runs] for column in table.columns})
