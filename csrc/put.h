@@ -55,7 +55,7 @@ static inline int ao_put_begin(struct ao_emitter *emitter, struct ao_put *put, c
         return ao_emitter_lose(emitter);
     put->lane = ao_put_lane(emitter, ticket);
     ao_lane_lock(put->lane);
-    if (emitter->config.lanes > 1 && ao_emitter_crowded(emitter, put->lane))
+    if (emitter->config.lanes > 1 && !(flags & AO_PUT_KEEP) && ao_emitter_crowded(emitter, put->lane))
         bound = UINT64_MAX;
     put->item = put->lane->closing ? NULL : ao_ring_begin(&put->lane->ring, bound, flags & AO_PUT_KEEP, &put->pos);
     if (!put->item) {
