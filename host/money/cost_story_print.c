@@ -37,11 +37,13 @@ static void print_line(const struct console *console, const char *name, int64_t 
 
 #define COUNTED_MAX 96u
 
+/* "3 calls", "1 call": of one thing the word loses its s. */
 static const char *text_of_count(uint64_t count, const char *what, char out[COUNTED_MAX])
 {
     char number[CONSOLE_NUMBER];
+    size_t len = strlen(what);
     console_format_count(count, number);
-    snprintf(out, COUNTED_MAX, "%s %s", number, what);
+    snprintf(out, COUNTED_MAX, "%s %.*s", number, (int)(count == 1 && len && what[len - 1] == 's' ? len - 1 : len), what);
     return out;
 }
 
