@@ -422,7 +422,10 @@ void ao_emitter_pause(struct ao_emitter *emitter)
     struct timespec deadline;
     pthread_mutex_lock(&emitter->lock);
     bool there = emitter->joinable && (!emitter->closing || emitter->finished);
-    emitter->pausing = there;
+    if (there) { /* ours to join: a close or another fork at the same time must not */
+        emitter->pausing = true;
+        emitter->joinable = false;
+    }
     pthread_cond_signal(&emitter->wake);
     pthread_mutex_unlock(&emitter->lock);
     if (!there)
@@ -436,10 +439,9 @@ void ao_emitter_pause(struct ao_emitter *emitter)
     bool joined = pthread_timedjoin_np(emitter->thread, NULL, &deadline) == 0;
     pthread_mutex_lock(&emitter->lock);
     emitter->pausing = false;
-    if (joined) {
-        emitter->joinable = false;
+    emitter->joinable = !joined;
+    if (joined)
         atomic_store(&emitter->writer_state, AO_WRITER_GONE);
-    }
     pthread_mutex_unlock(&emitter->lock);
 }
 

@@ -62,6 +62,8 @@ static struct ao_shape *shape_new(const struct ao_state *state, const struct ao_
     Py_ssize_t count = PyTuple_GET_SIZE(kwnames);
     for (Py_ssize_t i = 0; i < count; i++) {
         enum ao_keyword keyword = ao_shape_keyword(state, form, named, PyTuple_GET_ITEM(kwnames, i));
+        if (keyword < AO_KW_COUNT && shape.keyword_count == AO_KW_COUNT)
+            return NULL; /* twice the same: keys of a class that says they differ */
         if (keyword < AO_KW_COUNT) {
             shape.keywords[shape.keyword_count].keyword = (uint8_t)keyword;
             shape.keywords[shape.keyword_count++].index = (uint8_t)i;

@@ -201,3 +201,23 @@ for i in range(20):
     assert sum(span.name == "parent's" for span in run.spans.values()) == 160
 
 
+
+
+def test_keywords_of_a_class_that_says_they_differ():
+    """Equal names in one call, in a tuple that is the same each time: more of them than there are keywords."""
+    run = run_agent(
+        """
+        import agentobs, ctypes
+        class Name(str):
+            __hash__ = object.__hash__
+            def __eq__(self, other): return self is other
+        names = tuple(Name("input") for _ in range(60))
+        call = ctypes.pythonapi.PyObject_Vectorcall
+        call.restype = ctypes.py_object
+        call.argtypes = [ctypes.py_object, ctypes.POINTER(ctypes.py_object), ctypes.c_size_t, ctypes.py_object]
+        values = (ctypes.py_object * 61)("odd", *range(60))
+        for _ in range(4):
+            call(agentobs.start_span, values, 1, names).end()
+        """
+    )
+    assert len(run.spans) == 4 and all(span.name == "odd" for span in run.spans.values())
