@@ -89,23 +89,32 @@ static const char digit_pairs[] = "000102030405060708091011121314151617181920212
                                   "50515253545556575859606162636465666768697071727374"
                                   "75767778798081828384858687888990919293949596979899";
 
+/* floor(log10 2^bits) of a number of so many bits is right or one too low. */
+static size_t count_digits(uint64_t value)
+{
+    static const uint64_t powers[] = {
+        0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, UINT64_C(10000000000),
+        UINT64_C(100000000000), UINT64_C(1000000000000), UINT64_C(10000000000000), UINT64_C(100000000000000),
+        UINT64_C(1000000000000000), UINT64_C(10000000000000000), UINT64_C(100000000000000000),
+        UINT64_C(1000000000000000000), UINT64_C(10000000000000000000),
+    };
+    size_t least = (size_t)(64 - __builtin_clzll(value | 1)) * 1233 >> 12;
+    return least + (value >= powers[least]);
+}
+
 size_t ao_format_u64(char *out, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    while (value >= 100) {
+    size_t len = count_digits(value);
+    size_t at = len;
+    for (; at > 2; value /= 100) {
         at -= 2;
-        memcpy(digits + at, digit_pairs + 2 * (value % 100), 2);
-        value /= 100;
+        memcpy(out + at, digit_pairs + 2 * (value % 100), 2);
     }
-    if (value >= 10) {
-        at -= 2;
-        memcpy(digits + at, digit_pairs + 2 * value, 2);
-    } else {
-        digits[--at] = (char)('0' + value);
-    }
-    memcpy(out, digits + at, sizeof(digits) - at);
-    return sizeof(digits) - at;
+    if (at == 2)
+        memcpy(out, digit_pairs + 2 * value, 2);
+    else
+        out[0] = (char)('0' + value);
+    return len;
 }
 
 void ao_buf_add_u64(struct ao_buf *buf, uint64_t value)

@@ -49,34 +49,6 @@ struct ao_span_id ao_span_id_random(struct ao_prng *prng)
     return id;
 }
 
-static bool all_zero(const uint8_t *bytes, size_t len)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < len; i++)
-        any |= bytes[i];
-    return any == 0;
-}
-
-bool ao_trace_id_is_zero(const struct ao_trace_id *id)
-{
-    return all_zero(id->bytes, sizeof(id->bytes));
-}
-
-bool ao_span_id_is_zero(const struct ao_span_id *id)
-{
-    return all_zero(id->bytes, sizeof(id->bytes));
-}
-
-bool ao_trace_id_eq(const struct ao_trace_id *a, const struct ao_trace_id *b)
-{
-    return memcmp(a, b, sizeof(*a)) == 0;
-}
-
-bool ao_span_id_eq(const struct ao_span_id *a, const struct ao_span_id *b)
-{
-    return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 /* One more than the digit's value; 0 for what is no lowercase hex digit. */
 static const uint8_t hex_values[256] = {
     ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,

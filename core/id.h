@@ -31,10 +31,25 @@ uint64_t ao_prng_next(struct ao_prng *prng);
 struct ao_trace_id ao_trace_id_random(struct ao_prng *prng);
 struct ao_span_id ao_span_id_random(struct ao_prng *prng);
 
-bool ao_trace_id_is_zero(const struct ao_trace_id *id);
-bool ao_span_id_is_zero(const struct ao_span_id *id);
-bool ao_trace_id_eq(const struct ao_trace_id *a, const struct ao_trace_id *b);
-bool ao_span_id_eq(const struct ao_span_id *a, const struct ao_span_id *b);
+static inline bool ao_trace_id_eq(const struct ao_trace_id *a, const struct ao_trace_id *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static inline bool ao_span_id_eq(const struct ao_span_id *a, const struct ao_span_id *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+static inline bool ao_trace_id_is_zero(const struct ao_trace_id *id)
+{
+    return ao_trace_id_eq(id, &(struct ao_trace_id){{0}});
+}
+
+static inline bool ao_span_id_is_zero(const struct ao_span_id *id)
+{
+    return ao_span_id_eq(id, &(struct ao_span_id){{0}});
+}
 
 /* Lowercase hex of exactly the right length; AO_ERR_SYNTAX otherwise. All zero parses: callers decide. */
 int ao_trace_id_parse(struct ao_str hex, struct ao_trace_id *ret_id);

@@ -83,10 +83,9 @@ static void put_utf8(struct ao_convert *c, struct ao_str text)
 static bool put_plain(struct ao_convert *c, PyObject *value)
 {
     size_t most = c->chars_max < AO_PLAIN_TEXT_MAX ? c->chars_max : AO_PLAIN_TEXT_MAX;
-    size_t bound = ao_plain_bound(value, (Py_ssize_t)most);
-    if (!bound || bound > room_left(c) || ao_buf_reserve(c->out, bound))
+    if (AO_PLAIN_MAX > room_left(c) || ao_buf_reserve(c->out, AO_PLAIN_MAX))
         return false;
-    char *end = ao_plain_value(c->out->data + c->out->len, value);
+    char *end = ao_plain_value(c->out->data + c->out->len, value, (Py_ssize_t)most);
     if (!end)
         return false;
     c->out->len = (size_t)(end - c->out->data);
@@ -178,6 +177,27 @@ static void put_int(struct ao_convert *c, PyObject *value)
     Py_DECREF(text);
 }
 
+/* The digits of n with a point before the last k of them. Returns the length. */
+static size_t put_decimal(char *out, uint64_t n, size_t k)
+{
+    size_t len = ao_format_u64(out, n);
+    if (k == 0) {
+        memcpy(out + len, ".0", 2);
+        return len + 2;
+    }
+    size_t whole = len > k ? len - k : 0;
+    size_t zeros = len > k ? 0 : k - len;
+    size_t point = whole ? whole : 1;
+    for (size_t i = len; i > whole; i--)
+        out[point + zeros + i - whole] = out[i - 1];
+    for (size_t i = 0; i < zeros; i++)
+        out[2 + i] = '0';
+    if (!whole)
+        out[0] = '0';
+    out[point] = '.';
+    return point + 1 + k;
+}
+
 /*
  * n / 10^k, rounded correctly as division is, equals the value: then the decimal n * 10^-k reads back as the value, and
  * the least such k gives the fewest digits.
@@ -191,22 +211,14 @@ size_t ao_format_short_double(char *out, double value)
         return 0;
     for (size_t k = 0; k < AO_ARRAY_LEN(powers) && size * powers[k] < limit; k++) {
         double scaled = size * powers[k];
-        uint64_t n = (uint64_t)(scaled + 0.5);
+        int64_t n = (int64_t)(scaled + 0.5);
+        double off = scaled - (double)n;
         /* Most are no candidates, which this tells before the division, the dear part, decides. */
-        if (scaled - (double)n > scaled * 1e-15 || (double)n - scaled > scaled * 1e-15 || (double)n / powers[k] != size)
+        if (off > scaled * 1e-15 || -off > scaled * 1e-15 || (double)n / powers[k] != size)
             continue;
-        char *to = out;
-        uint64_t unit = (uint64_t)powers[k];
-        if (value < 0)
-            *to++ = '-';
-        to += ao_format_u64(to, n / unit);
-        *to++ = '.';
-        uint64_t rest = n % unit;
-        for (size_t digits = k ? k : 1; digits > 0; digits--) {
-            to[digits - 1] = (char)('0' + rest % 10);
-            rest /= 10;
-        }
-        return (size_t)(to - out) + (k ? k : 1);
+        *out = '-';
+        size_t sign = value < 0;
+        return sign + put_decimal(out + sign, (uint64_t)n, k);
     }
     return 0;
 }

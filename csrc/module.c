@@ -26,11 +26,11 @@ struct ao_state *ao_state_of(PyObject *module)
     }
 
 FORM(start_span, .positional = {AO_KW_name}, .positional_count = 1)
-FORM(agent, .type = "agent", .name = "agent", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
-FORM(turn, .type = "turn", .name = "turn", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
-FORM(llm, .type = "llm", .name = "llm", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
-FORM(tool, .type = "tool", .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2, .takes_id = true)
-FORM(human_wait, .type = "human_wait", .name = "human_wait", .positional = {AO_KW_reason}, .positional_count = 1)
+FORM(agent, .type = AO_TYPE_agent, .named_by_type = true, .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
+FORM(turn, .type = AO_TYPE_turn, .named_by_type = true, .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
+FORM(llm, .type = AO_TYPE_llm, .named_by_type = true, .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2)
+FORM(tool, .type = AO_TYPE_tool, .positional = {AO_KW_name, AO_KW_input}, .positional_count = 2, .takes_id = true)
+FORM(human_wait, .type = AO_TYPE_human_wait, .named_by_type = true, .positional = {AO_KW_reason}, .positional_count = 1)
 
 /* _start_with_ids((trace_id, span_id, parent_id) as bytes, name, ...): a span of another library. */
 static PyObject *mod_start_with_ids(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
@@ -430,9 +430,22 @@ static int init_keywords(struct ao_state *state)
             slot = (slot + 1) % AO_KEYWORD_SLOTS;
         state->keyword_slots[slot] = (uint8_t)(k + 1);
     }
-    state->str_task = PyUnicode_InternFromString("task");
-    state->str_tool = PyUnicode_InternFromString("tool");
-    return state->str_task && state->str_tool ? 0 : -1;
+    return 0;
+}
+
+static int init_types(struct ao_state *state)
+{
+    static const char *const words[AO_TYPE_COUNT] = {
+#define TYPE_NAME(word) #word,
+        AO_TYPES(TYPE_NAME)
+#undef TYPE_NAME
+    };
+    for (unsigned t = 0; t < AO_TYPE_COUNT; t++) {
+        state->types[t] = PyUnicode_InternFromString(words[t]);
+        if (!state->types[t])
+            return -1;
+    }
+    return 0;
 }
 
 /* The key, out of every copy that Python made of the environment before us. */
@@ -469,7 +482,7 @@ static int module_exec(PyObject *module)
 {
     struct ao_state *state = ao_state_of(module);
     state->runtime = ao_runtime_get();
-    if (init_keywords(state))
+    if (init_keywords(state) || init_types(state))
         return -1;
     state->span_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ao_span_spec, NULL);
     state->ready_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ao_ready_spec, NULL);
@@ -528,8 +541,8 @@ static void module_free(void *module)
     Py_CLEAR(state->noop);
     Py_CLEAR(state->current);
     Py_CLEAR(state->scope);
-    Py_CLEAR(state->str_task);
-    Py_CLEAR(state->str_tool);
+    for (unsigned t = 0; t < AO_TYPE_COUNT; t++)
+        Py_CLEAR(state->types[t]);
     for (unsigned k = 0; k < AO_KW_COUNT; k++)
         Py_CLEAR(state->keywords[k]);
     ao_span_pool_clear(state);

@@ -10,7 +10,7 @@
 #include "csrc/convert.h"
 
 #define AO_PLAIN_TEXT_MAX 256
-#define AO_PLAIN_NUMBER_MAX 32u /* bytes of whatever is no text */
+#define AO_PLAIN_MAX (AO_PLAIN_TEXT_MAX + 2u) /* bytes of any value here */
 
 /* Runs no code of the agent when it is converted. */
 static inline bool ao_is_simple(PyObject *value)
@@ -62,12 +62,17 @@ static inline bool ao_plain_copy(char *to, const char *from, size_t len)
     return ao_json_copy_word(to + len - 8, from + len - 8);
 }
 
+static inline const char *ao_ascii_of(PyObject *compact_ascii)
+{
+    return (const char *)((PyASCIIObject *)compact_ascii + 1);
+}
+
 /* Copies text that needs no escape, in quotes; returns its end, NULL when it needs one. The caller made room. */
 static inline char *ao_plain_text(char *to, PyObject *ascii)
 {
     size_t len = (size_t)PyUnicode_GET_LENGTH(ascii);
     *to++ = '"';
-    if (!ao_plain_copy(to, (const char *)PyUnicode_1BYTE_DATA(ascii), len))
+    if (!ao_plain_copy(to, ao_ascii_of(ascii), len))
         return NULL;
     to[len] = '"';
     return to + len + 1;
@@ -88,27 +93,23 @@ static inline char *ao_plain_int(char *to, PyObject *value)
         return NULL;
     if (number < 0)
         *to++ = '-';
-    uint64_t size = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    if (size < 10) {
-        *to = (char)('0' + size);
-        return to + 1;
-    }
-    return to + ao_format_u64(to, size);
+    return to + ao_format_u64(to, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
 }
 
-/* Bytes to make room for; 0 when the value, of which texts may have `most` characters, is for the long way. */
-static inline size_t ao_plain_bound(PyObject *value, Py_ssize_t most)
+static inline char *ao_plain_float(char *to, PyObject *value)
 {
-    if (PyUnicode_CheckExact(value))
-        return ao_is_short_ascii(value, most) ? (size_t)PyUnicode_GET_LENGTH(value) + 2 : 0;
-    return ao_is_simple(value) ? AO_PLAIN_NUMBER_MAX : 0;
+    size_t len = ao_format_short_double(to, PyFloat_AS_DOUBLE(value));
+    return len ? to + len : NULL;
 }
 
-/* Writes a value that has a bound; returns its end, NULL when it needs the long way all the same. */
-static inline char *ao_plain_value(char *to, PyObject *value)
+/*
+ * Writes a value, of at most AO_PLAIN_MAX bytes; returns its end, NULL when it needs the long way. Texts may have `most`
+ * characters, at most AO_PLAIN_TEXT_MAX.
+ */
+static inline char *ao_plain_value(char *to, PyObject *value, Py_ssize_t most)
 {
     if (PyUnicode_CheckExact(value))
-        return ao_plain_text(to, value);
+        return ao_is_short_ascii(value, most) ? ao_plain_text(to, value) : NULL;
     if (PyLong_CheckExact(value))
         return ao_plain_int(to, value);
     if (value == Py_True)
@@ -117,8 +118,7 @@ static inline char *ao_plain_value(char *to, PyObject *value)
         return ao_plain_word(to, "false", 5);
     if (value == Py_None)
         return ao_plain_word(to, "null", 4);
-    size_t len = ao_format_short_double(to, PyFloat_AS_DOUBLE(value));
-    return len ? to + len : NULL;
+    return PyFloat_CheckExact(value) ? ao_plain_float(to, value) : NULL;
 }
 
 #endif

@@ -100,17 +100,22 @@ static inline void ao_ring_commit(struct ao_ring *ring, const struct ao_item *it
     atomic_store(&ring->head, pos + item->size);
 }
 
-/* Copies whole words where it is quicker: `to` has room for them, and `from` is read no further than len. */
+/* Short texts in whole words, the last of them over some of what was copied before. */
 static inline void ao_item_copy(char *to, const char *from, uint64_t len)
 {
     if (len > 32) {
         memcpy(to, from, len);
-        return;
+    } else if (len >= 8) {
+        for (uint64_t at = 0; at + 8 < len; at += 8)
+            memcpy(to + at, from + at, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + len - 4, from + len - 4, 4);
+    } else {
+        for (uint64_t at = 0; at < len; at++)
+            to[at] = from[at];
     }
-    for (; len >= 8; len -= 8, to += 8, from += 8)
-        memcpy(to, from, 8);
-    for (uint64_t i = 0; i < len; i++)
-        to[i] = from[i];
 }
 
 /* At least the size of the packed record; nearly that of a record with every field of fixed size. */

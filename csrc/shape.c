@@ -6,12 +6,13 @@
 #include "csrc/span_start.h"
 
 #define PROBES 4u
+#define KEY_BLOCK 16u /* keys are copied so many bytes at a time */
 
 enum ao_keyword ao_shape_keyword(const struct ao_state *state, const struct ao_span_form *form, bool named,
                                  PyObject *name)
 {
     enum ao_keyword keyword = ao_keyword_find(state, name);
-    bool attribute = (keyword == AO_KW_type && form->type) || (keyword == AO_KW_id && !form->takes_id) ||
+    bool attribute = (keyword == AO_KW_type && form->type != AO_TYPE_task) || (keyword == AO_KW_id && !form->takes_id) ||
                      (keyword == AO_KW_name && named);
     return attribute ? AO_KW_COUNT : keyword;
 }
@@ -31,7 +32,8 @@ static bool write_keys(struct ao_shape *shape, struct ao_shape_key *keys, struct
         ao_buf_add_cstr(text, "\":");
         Py_XDECREF(owner);
         keys[i].len = (uint16_t)(text->len - keys[i].at);
-        ao_buf_add(text, "\0\0\0\0\0\0\0", (8 - text->len % 8) % 8);
+        static const char zeros[KEY_BLOCK];
+        ao_buf_add(text, zeros, (KEY_BLOCK - text->len % KEY_BLOCK) % KEY_BLOCK);
     }
     return ao_buf_err(text) == AO_OK;
 }
@@ -56,7 +58,7 @@ static struct ao_shape *pack(const struct ao_shape *shape, const struct ao_shape
 static struct ao_shape *shape_new(const struct ao_state *state, const struct ao_span_form *form, bool named,
                                   PyObject *kwnames)
 {
-    struct ao_shape shape = {.kwnames = kwnames, .form = form, .named = named};
+    struct ao_shape shape = {.kwnames = kwnames, .form = form, .named = named, .plain = true};
     struct ao_shape_key keys[AO_SHAPE_ATTRIBUTES_MAX];
     struct ao_buf text;
     Py_ssize_t count = PyTuple_GET_SIZE(kwnames);
@@ -67,6 +69,7 @@ static struct ao_shape *shape_new(const struct ao_state *state, const struct ao_
         if (keyword < AO_KW_COUNT) {
             shape.keywords[shape.keyword_count].keyword = (uint8_t)keyword;
             shape.keywords[shape.keyword_count++].index = (uint8_t)i;
+            shape.plain &= keyword < AO_KW_PLACES;
         } else if (shape.attribute_count == AO_SHAPE_ATTRIBUTES_MAX ||
                    shape.attribute_count == state->runtime->config.span_attribute_count) {
             return NULL;
@@ -154,11 +157,11 @@ void ao_shapes_clear(struct ao_state *state)
 
 /* ---- using it ---- */
 
-/* Whole words: behind each key there is room on both sides. */
+/* Whole blocks: behind each key there is room on both sides. */
 static inline char *put_key(char *to, const char *from, size_t len)
 {
-    for (size_t at = 0; at < len; at += 8)
-        memcpy(to + at, from + at, 8);
+    for (size_t at = 0; at < len; at += KEY_BLOCK)
+        memcpy(to + at, from + at, KEY_BLOCK);
     return to + len;
 }
 
@@ -167,11 +170,9 @@ size_t ao_shape_write(const struct ao_shape *shape, PyObject *const *values, Py_
     const char *begin = to;
     for (unsigned i = 0; i < shape->attribute_count; i++) {
         const struct ao_shape_key *key = &shape->keys[i];
-        PyObject *value = values[key->index];
-        size_t bound = ao_plain_bound(value, most);
-        if (!bound || (size_t)(to - begin) + key->len + bound + 8 > AO_SHAPE_VALUES_MAX)
+        if ((size_t)(to - begin) + key->len + AO_PLAIN_MAX + KEY_BLOCK > AO_SHAPE_VALUES_MAX)
             return 0;
-        to = ao_plain_value(put_key(to, shape->text + key->at, key->len), value);
+        to = ao_plain_value(put_key(to, shape->text + key->at, key->len), values[key->index], most);
         if (!to)
             return 0;
     }

@@ -28,6 +28,7 @@ struct ao_shape {
     PyObject *kwnames; /* owned */
     const struct ao_span_form *form;
     bool named;        /* the name is a positional argument */
+    bool plain;        /* its keywords say where a span stands, and nothing about it */
     uint8_t keyword_count;
     uint8_t attribute_count;
     struct {

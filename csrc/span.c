@@ -62,12 +62,30 @@ static void more_free(struct ao_span_more *more)
 
 /* ---- life of the object ---- */
 
-/* Everything from `name` to `untold` as in a new object. */
+/* Everything from `name` to `untold` as in a new object. (One by one: quicker than a memset of its size.) */
 static void reset(struct ao_span *span)
 {
-    size_t from = offsetof(struct ao_span, name);
-    size_t to = offsetof(struct ao_span, attributes);
-    memset((char *)span + from, 0, to - from);
+    span->name = NULL;
+    span->type = NULL;
+    span->previous = NULL;
+    span->token = NULL;
+    span->next = NULL;
+    span->ticket = (struct ao_ticket){0};
+    span->trace_id = (struct ao_trace_id){{0}};
+    span->span_id = (struct ao_span_id){{0}};
+    span->parent_id = (struct ao_span_id){{0}};
+    span->start = 0;
+    span->shape = NULL;
+    span->generation = 0;
+    span->events = 0;
+    atomic_store_explicit(&span->recording, false, memory_order_relaxed);
+    atomic_store_explicit(&span->left, false, memory_order_relaxed);
+    span->shared = false;
+    span->sampled = false;
+    span->foreign = false;
+    span->entered = false;
+    span->explicit_start = false;
+    span->untold = false;
 }
 
 static struct ao_span *from_pool(struct ao_state *state)
@@ -169,7 +187,7 @@ struct ao_span *ao_span_new_noop(struct ao_state *state)
         return NULL;
     span->shared = true;
     span->name = PyUnicode_InternFromString("");
-    span->type = Py_NewRef(state->str_task);
+    span->type = Py_NewRef(state->types[AO_TYPE_task]);
     if (state->runtime) {
         span->trace_id = state->runtime->context.trace_id;
         span->span_id = state->runtime->context.parent_id;

@@ -134,13 +134,14 @@ static void forget_sent(struct ao_span *span)
 
 static unsigned start_flags(const struct ao_span *span)
 {
-    return span->type == span->state->str_tool ? AO_PUT_NOW : 0;
+    return span->type == span->state->types[AO_TYPE_tool] ? AO_PUT_NOW : 0;
 }
 
 void ao_span_put_start(struct ao_span *span, uint64_t now)
 {
     struct ao_record record;
-    struct ao_texts texts = {.count = 0};
+    struct ao_texts texts;
+    texts.count = 0; /* and no more of it: this is quicker than to clear it all */
     record.kind = AO_KIND_SPAN_START;
     record.present = 0;
     AO_SET(&record, time, now);
@@ -196,7 +197,8 @@ bool ao_span_put_start_plain(struct ao_span *span, uint64_t now, struct ao_str a
 void ao_span_put_end(struct ao_span *span, uint64_t now, uint64_t end, bool unfinished)
 {
     struct ao_record record;
-    struct ao_texts texts = {.count = 0};
+    struct ao_texts texts;
+    texts.count = 0; /* and no more of it: this is quicker than to clear it all */
     struct ao_span_more *more = span->more;
     bool started = span->ticket.sent;
     bool error = span->untold && more->texts[AO_TEXT_ERROR_TYPE];

@@ -49,10 +49,10 @@ static void set_member(struct ao_span *span, struct ao_members *members, PyObjec
 
 /* False when it is not a case for the fast way; then nothing has changed. */
 static bool set_fast(struct ao_members *members, uint64_t hash, uint32_t most, PyObject *key, PyObject *value,
-                     size_t bound)
+                     Py_ssize_t chars)
 {
     struct ao_buf *text = &members->text;
-    if (!ao_members_room(members, hash, most, (size_t)PyUnicode_GET_LENGTH(key) + bound + 4))
+    if (!ao_members_room(members, hash, most, (size_t)PyUnicode_GET_LENGTH(key) + AO_PLAIN_MAX + 4))
         return false;
     char *begin = text->data + text->len;
     *begin = text->len ? ',' : '{';
@@ -60,7 +60,7 @@ static bool set_fast(struct ao_members *members, uint64_t hash, uint32_t most, P
     if (!key_end)
         return false;
     *key_end = ':';
-    char *end = ao_plain_value(key_end + 1, value);
+    char *end = ao_plain_value(key_end + 1, value, chars);
     if (!end)
         return false;
     members->list[members->count++] = (struct ao_member){
@@ -128,9 +128,9 @@ static void set_one(struct ao_span *span, struct ao_members *members, PyObject *
     }
     if (ao_is_simple(value)) {
         Py_ssize_t most = (Py_ssize_t)span->state->runtime->config.span_attribute_bytes;
-        size_t bound = ao_plain_bound(value, most < AO_PLAIN_TEXT_MAX ? most : AO_PLAIN_TEXT_MAX);
-        if (!bound || !ao_is_short_ascii(key, KEY_MAX) ||
-            !set_fast(members, hash_of(key), most_of(span, members), key, value, bound))
+        if (!ao_is_short_ascii(key, KEY_MAX) ||
+            !set_fast(members, hash_of(key), most_of(span, members), key, value,
+                      most < AO_PLAIN_TEXT_MAX ? most : AO_PLAIN_TEXT_MAX))
             set_simple(span, members, key, value, use);
     } else {
         set_any(span, members, key, value, use);

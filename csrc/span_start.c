@@ -110,9 +110,19 @@ static void apply_scope(struct ao_span *span)
     Py_XDECREF(scope);
 }
 
+struct call {
+    PyObject *kw[AO_KW_COUNT]; /* when it is `direct`, those behind AO_KW_DIRECT are not set, and mean nothing */
+    bool direct;
+    PyObject *const *values; /* of the keyword arguments */
+    PyObject *kwnames;
+    const struct ao_shape *shape; /* NULL when it is not known */
+    uint64_t attributes; /* without a shape: which of the first 64 keyword arguments are attributes */
+};
+
 /* Values that are given at the start; attributes have been set before. */
-static void apply_keywords(struct ao_span *span, PyObject *const kw[AO_KW_COUNT])
+static void apply_keywords(struct ao_span *span, const struct call *call)
 {
+    PyObject *const *kw = call->kw;
     static const struct {
         enum ao_keyword keyword;
         enum ao_span_text text;
@@ -121,11 +131,15 @@ static void apply_keywords(struct ao_span *span, PyObject *const kw[AO_KW_COUNT]
         {AO_KW_id, AO_TEXT_TOOL_CALL},    {AO_KW_tool_call_id, AO_TEXT_TOOL_CALL}, {AO_KW_session, AO_TEXT_SESSION},
         {AO_KW_user, AO_TEXT_USER},
     };
+    if (kw[AO_KW_input])
+        ao_span_set_input(span, kw[AO_KW_input]);
+    if (kw[AO_KW_reason])
+        ao_span_set_attribute(span, span->state->keywords[AO_KW_reason], kw[AO_KW_reason]);
+    if (call->direct)
+        return;
     for (size_t i = 0; i < AO_ARRAY_LEN(texts); i++)
         if (kw[texts[i].keyword])
             ao_span_set_text(span, texts[i].text, kw[texts[i].keyword]);
-    if (kw[AO_KW_input])
-        ao_span_set_input(span, kw[AO_KW_input]);
     if (kw[AO_KW_output])
         ao_span_set_output(span, kw[AO_KW_output]);
     if (kw[AO_KW_tags])
@@ -134,30 +148,10 @@ static void apply_keywords(struct ao_span *span, PyObject *const kw[AO_KW_COUNT]
         ao_span_set_metadata(span, kw[AO_KW_metadata]);
     if (kw[AO_KW_metrics])
         ao_span_set_metrics(span, kw[AO_KW_metrics]);
-    if (kw[AO_KW_reason])
-        ao_span_set_attribute(span, span->state->keywords[AO_KW_reason], kw[AO_KW_reason]);
 }
-
-/* Keywords that say where a span stands; every other one says something about it. */
-static bool only_places(const struct ao_shape *shape)
-{
-    const uint32_t places = 1u << AO_KW_name | 1u << AO_KW_type | 1u << AO_KW_parent | 1u << AO_KW_start_time;
-    for (unsigned i = 0; i < shape->keyword_count; i++)
-        if (!(places >> shape->keywords[i].keyword & 1u))
-            return false;
-    return true;
-}
-
-struct call {
-    PyObject *kw[AO_KW_COUNT];
-    PyObject *const *values; /* of the keyword arguments */
-    PyObject *kwnames;
-    const struct ao_shape *shape; /* NULL when it is not known */
-    uint64_t attributes; /* without a shape: which of the first 64 keyword arguments are attributes */
-};
 
 /* One by one, where the shape of the call is not known. */
-static void read_keywords(struct ao_state *state, const struct ao_span_form *form, bool named, struct call *call)
+static void read_unknown(struct ao_state *state, const struct ao_span_form *form, bool named, struct call *call)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(call->kwnames);
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -169,10 +163,26 @@ static void read_keywords(struct ao_state *state, const struct ao_span_form *for
     }
 }
 
+static void read_keywords(struct ao_state *state, const struct ao_span_form *form, struct call *call)
+{
+    bool named = call->kw[AO_KW_name] != NULL;
+    const struct ao_shape *shape = ao_shape_of(state, form, named, call->kwnames);
+    call->shape = shape;
+    call->direct = shape && shape->plain;
+    if (!call->direct)
+        memset(call->kw + AO_KW_DIRECT, 0, sizeof(call->kw) - AO_KW_DIRECT * sizeof(call->kw[0]));
+    if (!shape)
+        read_unknown(state, form, named, call);
+    else
+        for (unsigned i = 0; i < shape->keyword_count; i++)
+            call->kw[shape->keywords[i].keyword] = call->values[shape->keywords[i].index];
+}
+
 static int read_call(struct ao_state *state, const struct ao_span_form *form, PyObject *const *args, Py_ssize_t nargs,
                      PyObject *kwnames, struct call *call)
 {
-    memset(call->kw, 0, sizeof(call->kw));
+    memset(call->kw, 0, AO_KW_DIRECT * sizeof(call->kw[0]));
+    call->direct = true;
     call->values = args + nargs;
     call->kwnames = kwnames;
     call->shape = NULL;
@@ -184,16 +194,9 @@ static int read_call(struct ao_state *state, const struct ao_span_form *form, Py
     }
     for (Py_ssize_t i = 0; i < nargs; i++)
         call->kw[form->positional[i]] = args[i];
-    if (kwnames) {
-        bool named = call->kw[AO_KW_name] != NULL;
-        call->shape = ao_shape_of(state, form, named, kwnames);
-        if (!call->shape)
-            read_keywords(state, form, named, call);
-        else
-            for (unsigned i = 0; i < call->shape->keyword_count; i++)
-                call->kw[call->shape->keywords[i].keyword] = call->values[call->shape->keywords[i].index];
-    }
-    if (!call->kw[AO_KW_name] && !form->name) {
+    if (kwnames)
+        read_keywords(state, form, call);
+    if (!call->kw[AO_KW_name] && !form->named_by_type) {
         PyErr_SetString(PyExc_TypeError, "a span needs a name");
         return -1;
     }
@@ -202,19 +205,14 @@ static int read_call(struct ao_state *state, const struct ao_span_form *form, Py
 
 static void name_span(struct ao_span *span, const struct ao_span_form *form, const struct call *call)
 {
-    struct ao_state *state = span->state;
-    span->name = keyword_text(call->kw[AO_KW_name]);
-    if (!span->name)
-        span->name = PyUnicode_FromString(form->name ? form->name : "?");
-    if (form->type)
-        span->type = PyUnicode_InternFromString(form->type);
-    else
-        span->type = keyword_text(call->kw[AO_KW_type]);
-    if (!span->type)
-        span->type = Py_NewRef(state->str_task);
-    else if (span->type != state->str_tool && PyUnicode_Compare(span->type, state->str_tool) == 0)
-        Py_SETREF(span->type, Py_NewRef(state->str_tool));
-    ao_py_swallow();
+    PyObject *const *types = span->state->types;
+    PyObject *name = keyword_text(call->kw[AO_KW_name]);
+    PyObject *type = form->type == AO_TYPE_task ? keyword_text(call->kw[AO_KW_type]) : NULL;
+    span->type = type ? type : Py_NewRef(types[form->type]);
+    span->name = name ? name : Py_NewRef(span->type);
+    /* One object for tools, so that they are told by it. */
+    if (type && type != types[AO_TYPE_tool] && PyUnicode_Compare(type, types[AO_TYPE_tool]) == 0)
+        Py_SETREF(span->type, Py_NewRef(types[AO_TYPE_tool]));
 }
 
 static void set_attributes(struct ao_span *span, const struct call *call)
@@ -232,7 +230,7 @@ static void set_attributes(struct ao_span *span, const struct call *call)
 
 static bool is_plain_name(PyObject *str)
 {
-    return str && PyUnicode_CheckExact(str) && ao_is_short_ascii(str, AO_PLAIN_TEXT_MAX);
+    return PyUnicode_CheckExact(str) && ao_is_short_ascii(str, AO_PLAIN_TEXT_MAX);
 }
 
 /*
@@ -244,9 +242,9 @@ static bool start_plain(struct ao_span *span, const struct call *call, uint64_t 
     char text[AO_SHAPE_VALUES_MAX];
     const struct ao_shape *shape = call->shape;
     struct ao_str attributes = {text, 0};
-    if (!is_plain_name(span->name) || !is_plain_name(span->type) || (call->kwnames && !shape))
+    if (!is_plain_name(span->name) || !is_plain_name(span->type) || !call->direct)
         return false;
-    if (call->kw[AO_KW_input] || call->kw[AO_KW_reason] || (shape && !only_places(shape)))
+    if (call->kw[AO_KW_input] || call->kw[AO_KW_reason])
         return false;
     if (shape && shape->attribute_count) {
         Py_ssize_t most = (Py_ssize_t)span->state->runtime->config.span_attribute_bytes;
@@ -276,7 +274,7 @@ static void begin_recording(struct ao_span *span, const struct call *call)
     if (scoped)
         apply_scope(span);
     set_attributes(span, call);
-    apply_keywords(span, call->kw);
+    apply_keywords(span, call);
     ao_span_put_start(span, now);
 }
 

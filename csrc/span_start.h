@@ -8,11 +8,11 @@
 
 /* How each of the span functions reads its arguments. */
 struct ao_span_form {
-    const char *type;                 /* NULL: keyword `type`, else "task" */
-    const char *name;                 /* default; NULL: required */
+    enum ao_type type;   /* AO_TYPE_task: what the keyword `type` says, or this */
+    bool named_by_type;  /* without a name; else it is required */
     enum ao_keyword positional[2];
     unsigned positional_count;
-    bool takes_id; /* keyword `id` is the tool call's */
+    bool takes_id;       /* keyword `id` is the tool call's */
 };
 
 struct ao_span_ids {

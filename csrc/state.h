@@ -11,16 +11,32 @@
 
 struct ao_span;
 
-/* Keywords that the span functions know; every other keyword is an attribute. */
-#define AO_KEYWORDS(X)                                                                         \
-    X(name) X(type) X(input) X(output) X(metadata) X(metrics) X(tags) X(parent) X(start_time)  \
-    X(model) X(tool_call_id) X(session_id) X(user_id) X(id) X(reason) X(session) X(user)
+/*
+ * Keywords that the span functions know; every other keyword is an attribute.
+ * The first say where a span stands, the next two may be positional arguments.
+ */
+#define AO_KEYWORDS(X)                                                                   \
+    X(name) X(type) X(parent) X(start_time) X(input) X(reason)                           \
+    X(output) X(metadata) X(metrics) X(tags)                                             \
+    X(model) X(tool_call_id) X(session_id) X(user_id) X(id) X(session) X(user)
+#define AO_KW_PLACES 4
+#define AO_KW_DIRECT 6
 
 enum ao_keyword {
 #define AO_KEYWORD_ENUM(word) AO_KW_##word,
     AO_KEYWORDS(AO_KEYWORD_ENUM)
 #undef AO_KEYWORD_ENUM
     AO_KW_COUNT
+};
+
+/* Types of spans; those behind the first have functions of their own. */
+#define AO_TYPES(X) X(task) X(agent) X(turn) X(llm) X(tool) X(human_wait)
+
+enum ao_type {
+#define AO_TYPE_ENUM(word) AO_TYPE_##word,
+    AO_TYPES(AO_TYPE_ENUM)
+#undef AO_TYPE_ENUM
+    AO_TYPE_COUNT
 };
 
 #define AO_KEYWORD_SLOTS 256u
@@ -46,8 +62,7 @@ struct ao_state {
     _Atomic(PyObject *) simplify; /* agentobs._simplify.simplify, the same */
     PyObject *keywords[AO_KW_COUNT];
     uint8_t keyword_slots[AO_KEYWORD_SLOTS]; /* hash -> keyword + 1 */
-    PyObject *str_task;     /* the default type */
-    PyObject *str_tool;
+    PyObject *types[AO_TYPE_COUNT];
     _Atomic(struct ao_shape *) shapes[AO_SHAPE_SLOTS]; /* shape.h */
     PyObject *seen[AO_SEEN_SLOTS]; /* names of keyword arguments that were seen once; owned */
     struct ao_span *pool;   /* dead spans with their buffers; none where threads run at the same time */

@@ -55,6 +55,32 @@ def test_plain_values(expression, expected):
     assert got == expected
 
 
+NUMBERS = """
+import random
+dice = random.Random(1)
+numbers = [sign * n / 10**k for k in range(9) for n in (1, 9, 10, 25, 100, 12345, 10**6 - 1) for sign in (1, -1)]
+numbers += [dice.uniform(-1, 1) * 10 ** dice.randrange(-8, 18) for _ in range(300)]
+numbers += [dice.randrange(10 ** dice.randrange(1, 19)) for _ in range(100)]
+numbers += [0.0, 1e15, 1e16, 5e-324, 1.7976931348623157e308, 2**53 + 1.0]
+"""
+
+
+def test_every_number_reads_back_as_itself():
+    expected = {}
+    exec(NUMBERS, expected)
+    code = f"""import agentobs{NUMBERS}
+for number in numbers:
+    with agentobs.start_span("one", value=number) as span:
+        span.set_attribute("set", number)
+agentobs.start_span("all", input=numbers).end()
+"""
+    run = run_agent(code)
+    spans = [span for span in run.spans.values() if span.name == "one"]
+    assert [span.attributes["value"] for span in spans] == expected["numbers"]
+    assert [span.attributes["set"] for span in spans] == expected["numbers"]
+    assert run.span("all").input == expected["numbers"]
+
+
 @pytest.mark.parametrize(
     ("setup", "expression", "expected"),
     [
