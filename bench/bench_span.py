@@ -47,9 +47,11 @@ PEERS = {
     "viztracer (no attributes, no ids)": ("viztracer", 20000, "pipe"),
     "ddtrace": ("ddtrace", 10000, "pipe"),
     "OpenTelemetry SDK, batch, no-op": ("opentelemetry", 10000, "pipe"),
+    "OpenTelemetry SDK, context=, end()": ("opentelemetry_not_current", 10000, "pipe"),
     "Sentry, no-op transport": ("sentry", 5000, "pipe"),
     "Langfuse": ("langfuse", 3000, "pipe"),
     "Braintrust SDK": ("braintrust", 3000, "pipe"),
+    "Braintrust SDK, parent., end()": ("braintrust_not_current", 3000, "pipe"),
 }
 
 

@@ -126,7 +126,7 @@ def empty_loop() -> Spans:
 # ---------------------------------------------------------------- libraries
 
 
-def opentelemetry() -> Spans:
+def otel_tracer() -> Any:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
@@ -136,7 +136,11 @@ def opentelemetry() -> Spans:
 
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Nowhere()))
-    start = provider.get_tracer("bench").start_as_current_span
+    return provider.get_tracer("bench")
+
+
+def opentelemetry() -> Spans:
+    start = otel_tracer().start_as_current_span
 
     def spans(count: int) -> None:
         with start("parent"):
@@ -148,10 +152,31 @@ def opentelemetry() -> Spans:
     return spans
 
 
-def braintrust() -> Spans:
+def opentelemetry_not_current() -> Spans:
+    from opentelemetry.trace import set_span_in_context
+
+    start = otel_tracer().start_span
+
+    def spans(count: int) -> None:
+        parent = start("parent")
+        context = set_span_in_context(parent)
+        for i in range(count):
+            attributes = {"step": i, "model_name": MODEL, "path": PATH, "ratio": 0.25, "cached": True}
+            span = start("step", context=context, attributes=attributes)
+            span.end()
+        parent.end()
+
+    return spans
+
+
+def braintrust_logger() -> Any:
     from braintrust import init_logger
 
-    logger = init_logger(project="bench", api_key="none", app_url=os.environ["BENCH_BACKEND"])
+    return init_logger(project="bench", api_key="none", app_url=os.environ["BENCH_BACKEND"])
+
+
+def braintrust() -> Spans:
+    logger = braintrust_logger()
 
     def spans(count: int) -> None:
         with logger.start_span("parent") as parent:
@@ -159,6 +184,20 @@ def braintrust() -> Spans:
                 metadata = {"step": i, "model_name": MODEL, "path": PATH, "ratio": 0.25, "cached": True}
                 with parent.start_span("step", metadata=metadata):
                     pass
+
+    return spans
+
+
+def braintrust_not_current() -> Spans:
+    logger = braintrust_logger()
+
+    def spans(count: int) -> None:
+        parent = logger.start_span("parent", set_current=False)
+        for i in range(count):
+            metadata = {"step": i, "model_name": MODEL, "path": PATH, "ratio": 0.25, "cached": True}
+            span = parent.start_span("step", metadata=metadata, set_current=False)
+            span.end()
+        parent.end()
 
     return spans
 
