@@ -35,8 +35,10 @@ char *ao_buf_detach(struct ao_buf *buf, size_t *ret_len)
     return shrunk;
 }
 
-static int grow(struct ao_buf *buf, size_t extra)
+int ao_buf_grow(struct ao_buf *buf, size_t extra)
 {
+    if (buf->err || buf->cap - buf->len >= extra)
+        return buf->err;
     if (extra > buf->max || buf->len > buf->max - extra)
         return buf->err = AO_ERR_LIMIT;
     size_t need = buf->len + extra;
@@ -53,24 +55,12 @@ static int grow(struct ao_buf *buf, size_t extra)
     return AO_OK;
 }
 
-int ao_buf_reserve(struct ao_buf *buf, size_t extra)
-{
-    if (buf->err || buf->cap - buf->len >= extra)
-        return buf->err;
-    return grow(buf, extra);
-}
-
 void ao_buf_add(struct ao_buf *buf, const void *bytes, size_t len)
 {
     if (len == 0 || ao_buf_reserve(buf, len))
         return;
     memcpy(buf->data + buf->len, bytes, len);
     buf->len += len;
-}
-
-void ao_buf_add_char(struct ao_buf *buf, char c)
-{
-    ao_buf_add(buf, &c, 1);
 }
 
 void ao_buf_add_str(struct ao_buf *buf, struct ao_str s)

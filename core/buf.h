@@ -28,11 +28,20 @@ void ao_buf_clear(struct ao_buf *buf);
 /* Hands the bytes, NUL-terminated, to the caller (ao_free); NULL on a sticky error or no memory. */
 AO_NODISCARD char *ao_buf_detach(struct ao_buf *buf, size_t *ret_len);
 
+/* The long way of ao_buf_reserve. */
+int ao_buf_grow(struct ao_buf *buf, size_t extra);
 /* Makes room for `extra` more bytes; returns the sticky error. */
-int ao_buf_reserve(struct ao_buf *buf, size_t extra);
+static inline int ao_buf_reserve(struct ao_buf *buf, size_t extra)
+{
+    return !buf->err && buf->cap - buf->len >= extra ? AO_OK : ao_buf_grow(buf, extra);
+}
 
 void ao_buf_add(struct ao_buf *buf, const void *bytes, size_t len);
-void ao_buf_add_char(struct ao_buf *buf, char c);
+static inline void ao_buf_add_char(struct ao_buf *buf, char c)
+{
+    if (!ao_buf_reserve(buf, 1))
+        buf->data[buf->len++] = c;
+}
 void ao_buf_add_str(struct ao_buf *buf, struct ao_str s);
 void ao_buf_add_cstr(struct ao_buf *buf, const char *cstr);
 void ao_buf_add_u64(struct ao_buf *buf, uint64_t value);

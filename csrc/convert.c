@@ -82,10 +82,9 @@ static void put_utf8(struct ao_convert *c, struct ao_str text)
 /* What is short is written where it is to stand. False when it is not, or has no room. */
 static bool put_plain(struct ao_convert *c, PyObject *value)
 {
-    size_t most = c->chars_max < AO_PLAIN_TEXT_MAX ? c->chars_max : AO_PLAIN_TEXT_MAX;
     if (AO_PLAIN_MAX > room_left(c) || ao_buf_reserve(c->out, AO_PLAIN_MAX))
         return false;
-    char *end = ao_plain_value(c->out->data + c->out->len, value, (Py_ssize_t)most);
+    char *end = ao_plain_value(c->out->data + c->out->len, value, c->plain_max);
     if (!end)
         return false;
     c->out->len = (size_t)(end - c->out->data);
@@ -267,17 +266,19 @@ static bool enter(struct ao_convert *c, const PyObject *container)
     return true;
 }
 
-/* True when the container must stop here; then the mark is written. */
-static bool full(struct ao_convert *c, size_t done, size_t count, bool in_dict)
+/* The container must stop before its next item. */
+static inline bool is_full(const struct ao_convert *c, size_t done)
 {
-    if (done < c->items_max && room_left(c) > MARK_ROOM && !ao_buf_err(c->out))
-        return false;
+    return done >= c->items_max || room_left(c) <= MARK_ROOM || ao_buf_err(c->out);
+}
+
+static void put_full(struct ao_convert *c, size_t done, size_t count, bool in_dict)
+{
     if (done)
         ao_buf_add_char(c->out, ',');
     ao_buf_add_char(c->out, '"');
     put_cut_mark(c, count - done, "items");
     put_literal(c, in_dict ? "\":null" : "\"");
-    return true;
 }
 
 /* The items of a container: itself, or a list made of it. */
@@ -288,8 +289,10 @@ static void put_sequence(struct ao_convert *c, const PyObject *container, PyObje
     ao_buf_add_char(c->out, '[');
     /* The length is read anew each time: code run by an item may change the list. */
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(seq); i++) {
-        if (full(c, (size_t)i, (size_t)PySequence_Fast_GET_SIZE(seq), false))
+        if (is_full(c, (size_t)i)) {
+            put_full(c, (size_t)i, (size_t)PySequence_Fast_GET_SIZE(seq), false);
             break;
+        }
         if (i)
             ao_buf_add_char(c->out, ',');
         PyObject *item = PySequence_Fast_GET_ITEM(seq, i);
@@ -328,8 +331,11 @@ static size_t put_items(struct ao_convert *c, PyObject *dict)
     Py_ssize_t pos = 0;
     size_t done = 0;
     while (PyDict_Next(dict, &pos, &key, &value)) {
-        if (full(c, done, (size_t)PyDict_GET_SIZE(dict) > done ? (size_t)PyDict_GET_SIZE(dict) : done, true))
+        if (is_full(c, done)) {
+            size_t count = (size_t)PyDict_GET_SIZE(dict); /* code run by a value may have changed it */
+            put_full(c, done, count > done ? count : done, true);
             break;
+        }
         if (done)
             ao_buf_add_char(c->out, ',');
         Py_INCREF(key);
@@ -436,6 +442,7 @@ static void begin(struct ao_convert *c)
     c->depth = 0;
     c->cuts = 0;
     c->limit = c->out->len + c->bytes_max;
+    c->plain_max = (Py_ssize_t)(c->chars_max < AO_PLAIN_TEXT_MAX ? c->chars_max : AO_PLAIN_TEXT_MAX);
 }
 
 void ao_convert_value(struct ao_convert *convert, PyObject *value)

@@ -27,6 +27,7 @@ struct ao_convert {
     unsigned cuts;       /* out: how many things were cut */
     size_t depth;        /* private */
     size_t limit;        /* private: out->len must not pass this */
+    Py_ssize_t plain_max; /* private: characters of a string that is short */
     const PyObject *path[AO_CONVERT_DEPTH_MAX + 1]; /* private: containers being written, to find cycles */
 };
 
