@@ -116,16 +116,15 @@ static bool fill_PUSD(struct ao_state *state, struct ao_fill *fill, PyObject *va
 }
 
 /* New reference, NULL without exception; then ret_failed is set when that says nothing of the dict. */
-static PyObject *look_up(PyObject *fields, const char *name, bool *ret_failed)
+static PyObject *look_up(PyObject *fields, PyObject *name, bool *ret_failed)
 {
-    PyObject *key = PyUnicode_FromString(name);
-    PyObject *value = key ? PyDict_GetItemWithError(fields, key) : NULL;
-    Py_XINCREF(value);
-    Py_XDECREF(key);
+    PyObject *value = PyDict_GetItemWithError(fields, name);
+    if (value)
+        return Py_NewRef(value);
     if (PyErr_Occurred())
         *ret_failed = true;
     ao_py_swallow();
-    return value;
+    return NULL;
 }
 
 bool ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fields, struct ao_record *record)
@@ -136,7 +135,7 @@ bool ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fiel
     bool failed = false;
 #define FILL_FIELD(ftype, member, key, kinds, max, meaning)                        \
     if ((kinds) & kind_bit) {                                                      \
-        value = look_up(fields, key, &failed);                                     \
+        value = look_up(fields, state->fields[AO_FIELD_##member], &failed);                                     \
         if (value && value != Py_None) {                                           \
             ao_field_##ftype got;                                                  \
             if (fill_##ftype(state, fill, value, &got))                            \

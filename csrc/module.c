@@ -414,6 +414,14 @@ static PyMethodDef module_methods[] = {
 
 /* ---- life ---- */
 
+static int intern(PyObject **ret_words, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(ret_words[i] = PyUnicode_InternFromString(words[i])))
+            return -1;
+    return 0;
+}
+
 static int init_keywords(struct ao_state *state)
 {
     static const char *const words[AO_KW_COUNT] = {
@@ -421,10 +429,9 @@ static int init_keywords(struct ao_state *state)
         AO_KEYWORDS(KEYWORD_NAME)
 #undef KEYWORD_NAME
     };
+    if (intern(state->keywords, words, AO_KW_COUNT))
+        return -1;
     for (unsigned k = 0; k < AO_KW_COUNT; k++) {
-        state->keywords[k] = PyUnicode_InternFromString(words[k]);
-        if (!state->keywords[k])
-            return -1;
         size_t slot = (size_t)PyObject_Hash(state->keywords[k]) % AO_KEYWORD_SLOTS;
         while (state->keyword_slots[slot])
             slot = (slot + 1) % AO_KEYWORD_SLOTS;
@@ -433,19 +440,19 @@ static int init_keywords(struct ao_state *state)
     return 0;
 }
 
-static int init_types(struct ao_state *state)
+static int init_words(struct ao_state *state)
 {
-    static const char *const words[AO_TYPE_COUNT] = {
+    static const char *const types[AO_TYPE_COUNT] = {
 #define TYPE_NAME(word) #word,
         AO_TYPES(TYPE_NAME)
 #undef TYPE_NAME
     };
-    for (unsigned t = 0; t < AO_TYPE_COUNT; t++) {
-        state->types[t] = PyUnicode_InternFromString(words[t]);
-        if (!state->types[t])
-            return -1;
-    }
-    return 0;
+    static const char *const fields[AO_FIELD_COUNT] = {
+#define FIELD_NAME(type, member, key, kinds, max, meaning) key,
+        AO_RECORD_FIELDS(FIELD_NAME)
+#undef FIELD_NAME
+    };
+    return intern(state->types, types, AO_TYPE_COUNT) || intern(state->fields, fields, AO_FIELD_COUNT) ? -1 : 0;
 }
 
 /* The key, out of every copy that Python made of the environment before us. */
@@ -482,7 +489,7 @@ static int module_exec(PyObject *module)
 {
     struct ao_state *state = ao_state_of(module);
     state->runtime = ao_runtime_get();
-    if (init_keywords(state) || init_types(state))
+    if (init_keywords(state) || init_words(state))
         return -1;
     state->span_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ao_span_spec, NULL);
     state->ready_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &ao_ready_spec, NULL);
@@ -543,6 +550,8 @@ static void module_free(void *module)
     Py_CLEAR(state->scope);
     for (unsigned t = 0; t < AO_TYPE_COUNT; t++)
         Py_CLEAR(state->types[t]);
+    for (unsigned f = 0; f < AO_FIELD_COUNT; f++)
+        Py_CLEAR(state->fields[f]);
     for (unsigned k = 0; k < AO_KW_COUNT; k++)
         Py_CLEAR(state->keywords[k]);
     ao_span_pool_clear(state);

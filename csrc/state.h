@@ -63,6 +63,7 @@ struct ao_state {
     PyObject *keywords[AO_KW_COUNT];
     uint8_t keyword_slots[AO_KEYWORD_SLOTS]; /* hash -> keyword + 1 */
     PyObject *types[AO_TYPE_COUNT];
+    PyObject *fields[AO_FIELD_COUNT]; /* the keys of records */
     _Atomic(struct ao_shape *) shapes[AO_SHAPE_SLOTS]; /* shape.h */
     PyObject *seen[AO_SEEN_SLOTS]; /* names of keyword arguments that were seen once; owned */
     struct ao_span *pool;   /* dead spans with their buffers; none where threads run at the same time */
