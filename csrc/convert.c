@@ -101,6 +101,10 @@ static size_t width_of(PyObject *str)
 
 static void put_str(struct ao_convert *c, PyObject *str)
 {
+    if (!ao_py_has_characters(str)) {
+        put_literal(c, "null");
+        return;
+    }
     size_t length = (size_t)PyUnicode_GET_LENGTH(str);
     size_t room = room_left(c) / width_of(str);
     size_t most = c->chars_max < room ? c->chars_max : room;

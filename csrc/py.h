@@ -32,6 +32,23 @@
 /* A function in a slot table: ISO C knows no direct way from a function to void *. */
 #define AO_SLOT(function) ((void *)(uintptr_t)(function))
 
+/*
+ * Before 3.12 a str that an extension made with the API of before PEP 393 has no characters yet, until it is asked for
+ * them. False when memory is short.
+ */
+static inline bool ao_py_has_characters(PyObject *str)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    if (PyUnicode_READY(str)) {
+        PyErr_Clear();
+        return false;
+    }
+#else
+    (void)str;
+#endif
+    return true;
+}
+
 /* An exception that is being handled must survive what we do meanwhile. */
 struct ao_py_error {
 #if PY_VERSION_HEX >= 0x030c0000

@@ -231,7 +231,7 @@ void ao_span_set_metrics(struct ao_span *span, PyObject *mapping)
 static bool is_whole_text(const struct ao_state *state, PyObject *value)
 {
     const struct ao_config *config = &state->runtime->config;
-    if (!PyUnicode_CheckExact(value) || config->content != AO_CONTENT_FULL)
+    if (!PyUnicode_CheckExact(value) || config->content != AO_CONTENT_FULL || !ao_py_has_characters(value))
         return false;
     /* Bytes of UTF-8 at most, and room for every one of them to be escaped. */
     uint64_t bytes = (uint64_t)PyUnicode_GET_LENGTH(value) * (PyUnicode_IS_COMPACT_ASCII(value) ? 1 : 4);

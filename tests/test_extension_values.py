@@ -1,6 +1,7 @@
 """What becomes of values: every one is valid JSON within its bounds, and none raises or hangs."""
 
 import json
+import sys
 
 import pytest
 from wire import run_agent
@@ -109,6 +110,28 @@ agentobs.start_span("all", input=numbers).end()
 )
 def test_values_of_classes(setup, expression, expected):
     assert recorded(expression, setup) == expected
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="there are no such strings any more")
+def test_strings_of_the_old_api():
+    """Made by PyUnicode_FromUnicode(NULL, n) and then filled, as extensions did before PEP 393."""
+    code = """import agentobs, ctypes, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+make, place = ctypes.pythonapi.PyUnicode_FromUnicode, ctypes.pythonapi.PyUnicode_AsUnicode
+make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_ssize_t]
+place.restype, place.argtypes = ctypes.c_void_p, [ctypes.py_object]
+def old(text):
+    made = make(None, len(text))
+    ctypes.memmove(place(made), ctypes.create_unicode_buffer(text), 4 * len(text))
+    return made
+with agentobs.start_span(old("name"), type=old("tool"), input=old("in"), attribute=old("x"), tags=[old("tag")]) as span:
+    span.log(output=old("\u20ac" * 300), metadata={old("key"): [old("one"), {old("two"): 2}]})
+    span.set_attribute(old("other"), old("y"))
+"""
+    span = run_agent(code).span("name")
+    assert (span.type, span.input, span.output, span.tags) == ("tool", "in", "\u20ac" * 300, ["tag"])
+    assert span.attributes == {"attribute": "x", "other": "y"}
+    assert span.metadata == {"key": ["one", {"two": 2}]}
 
 
 def test_pydantic_models():
