@@ -19,11 +19,11 @@
 #define AO_BRAINTRUST_H
 
 #include "core/base.h"
+#include "core/braintrust_slug.h"
 #include "core/buf.h"
 #include "core/id.h"
 #include "core/limits.h"
 #include "core/token_counts.h"
-#include "core/trace_context.h"
 
 /* Where a row goes. Project logs carry log_id "g", playgrounds "x". */
 struct ao_bt_target {

@@ -3,9 +3,11 @@
  *   version, object type, count, count * (field id, bytes), JSON tail
  * The tail's keys win over binary entries.
  */
+#include "core/braintrust_slug.h"
+
 #include "core/base64.h"
+#include "core/id.h"
 #include "core/json.h"
-#include "core/trace_context.h"
 
 enum slug_field {
     SLUG_OBJECT_ID = 1,

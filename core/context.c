@@ -1,4 +1,7 @@
 /* All carriers together: which context a process continues. */
+#include "core/context.h"
+
+#include "core/braintrust_slug.h"
 #include "core/trace_context.h"
 
 static bool is_set(struct ao_str s)

@@ -1,11 +1,6 @@
 /*
- * trace_context.h - context that arrives in the environment: W3C traceparent
- * and tracestate (Trace Context Level 2), W3C baggage, and Braintrust's
- * exported span slugs.
- *
- * Carrier names follow the OpenTelemetry specification "Environment Variables
- * as Context Propagation Carriers". Nothing here allocates but the buffers
- * that the caller hands in.
+ * trace_context.h - W3C traceparent and tracestate (Trace Context Level 2) and
+ * W3C baggage. Nothing here allocates but the buffers that the caller hands in.
  */
 #ifndef AO_TRACE_CONTEXT_H
 #define AO_TRACE_CONTEXT_H
@@ -81,90 +76,5 @@ int ao_percent_encode(struct ao_str utf8, struct ao_buf *out);
  * 64 members and 8192 bytes, ours reserved first; an absent value only relays.
  */
 int ao_baggage_set(struct ao_str text, struct ao_str key, struct ao_str value, struct ao_buf *out);
-
-/* ---- Braintrust: exported span slugs (SpanComponents V3 and V4) ---- */
-
-enum ao_bt_object {
-    AO_BT_EXPERIMENT = 1,
-    AO_BT_PROJECT_LOGS = 2,
-    AO_BT_PLAYGROUND_LOGS = 3,
-};
-
-/* All strings are NUL-terminated, empty when absent. */
-struct ao_bt_parent {
-    enum ao_bt_object object_type;
-    char object_id[AO_NAME_MAX + 1];
-    char project_name[AO_NAME_MAX + 1]; /* of compute_object_metadata_args */
-    char project_id[AO_NAME_MAX + 1];
-    char row_id[AO_NAME_MAX + 1];
-    char span_id[AO_NAME_MAX + 1];      /* 16 hex, or a UUID from older SDKs */
-    char root_span_id[AO_NAME_MAX + 1]; /* 32 hex, or a UUID */
-    bool has_propagated_event;
-};
-
-/*
- * Understands the value of BRAINTRUST_TRACE_CONTEXT: a slug (base64), the same
- * wrapped as a JSON string, or a JSON object with the slug's own keys
- * (object_type as number or name, object_id, row_id, span_id, root_span_id,
- * compute_object_metadata_args). AO_ERR_SYNTAX, AO_ERR_UNSUPPORTED (version),
- * AO_ERR_LIMIT.
- */
-int ao_bt_parent_parse(struct ao_str text, struct ao_bt_parent *ret_parent);
-/* A V4 slug for this parent. */
-int ao_bt_parent_format(const struct ao_bt_parent *parent, struct ao_buf *out);
-/*
- * "project_id:X", "project_name:X", "experiment_id:X" or "playground_id:X", the
- * form that x-bt-parent and the baggage member braintrust.parent carry.
- */
-int ao_bt_parent_container(const struct ao_bt_parent *parent, struct ao_buf *out);
-
-/* ---- all carriers together ---- */
-
-enum ao_context_source {
-    AO_CONTEXT_NEW,         /* nothing usable came: a new root */
-    AO_CONTEXT_TRACEPARENT, /* W3C */
-    AO_CONTEXT_BRAINTRUST,  /* the slug's root span, hex or UUID */
-};
-
-enum ao_context_bad { /* bits: which carrier was malformed and ignored */
-    AO_BAD_TRACEPARENT = 1,
-    AO_BAD_TRACESTATE = 2,
-    AO_BAD_BAGGAGE = 4,
-    AO_BAD_BRAINTRUST = 8,
-};
-
-/* Inputs; absent (AO_STR_NONE) or empty means unset. */
-struct ao_context_env {
-    struct ao_str traceparent;
-    struct ao_str tracestate;
-    struct ao_str baggage;
-    struct ao_str braintrust;
-};
-
-struct ao_context {
-    struct ao_trace_id trace_id;
-    struct ao_span_id parent_id; /* zero for a new root */
-    uint8_t flags;               /* sampled and random bits */
-    enum ao_context_source source;
-    unsigned bad; /* enum ao_context_bad */
-    struct ao_buf tracestate;         /* normalised; empty when none */
-    struct ao_buf baggage;            /* as it came, bounded; empty when none */
-    struct ao_buf braintrust_parent;  /* container form, from the slug or the baggage member braintrust.parent */
-    /*
-     * Of a slug from an SDK that still uses UUIDs: its ids verbatim, else empty.
-     * The trace id is then the root's UUID and parent_id is zero.
-     */
-    char legacy_root_span_id[AO_NAME_MAX + 1];
-    char legacy_span_id[AO_NAME_MAX + 1];
-};
-
-/*
- * Precedence: TRACEPARENT, then BRAINTRUST_TRACE_CONTEXT (which names the
- * Braintrust parent object in either case), else a new root with the random flag.
- * A bad value never fails: it is ignored and its bit set in `bad`.
- * AO_ERR_NOMEM is the only error. Release with ao_context_release.
- */
-int ao_context_from_env(const struct ao_context_env *env, struct ao_prng *prng, struct ao_context *ret_context);
-void ao_context_release(struct ao_context *context);
 
 #endif

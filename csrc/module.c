@@ -1,5 +1,6 @@
 /* The module agentobs._agentobs. */
 #include "core/redact.h"
+#include "core/trace_context.h"
 #include "csrc/fill.h"
 #include "csrc/ready.h"
 #include "csrc/shape.h"

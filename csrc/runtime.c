@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/trace_context.h"
 #include "csrc/mask.h"
 #include <pyconfig.h> /* Py_GIL_DISABLED */
 
@@ -116,27 +117,19 @@ struct ao_trace_id ao_runtime_trace_id(struct ao_runtime *rt)
 
 static void say_bad_context(unsigned bad)
 {
-    static const struct {
-        unsigned bit;
-        const char *name;
-    } carriers[] = {
-        {AO_BAD_TRACEPARENT, "TRACEPARENT"},
-        {AO_BAD_TRACESTATE, "TRACESTATE"},
-        {AO_BAD_BAGGAGE, "BAGGAGE"},
-        {AO_BAD_BRAINTRUST, "BRAINTRUST_TRACE_CONTEXT"},
-    };
-    for (size_t i = 0; i < AO_ARRAY_LEN(carriers); i++)
-        if (bad & carriers[i].bit)
-            ao_say(carriers[i].name, "is malformed and ignored");
+#define SAY_BAD(member, name, bit) \
+    if (bad & (bit))               \
+        ao_say(name, "is malformed and ignored");
+    AO_CONTEXT_CARRIERS(SAY_BAD)
+#undef SAY_BAD
 }
 
 static int read_context(struct ao_runtime *rt)
 {
     struct ao_context_env env = {
-        .traceparent = ao_str_from(getenv("TRACEPARENT")),
-        .tracestate = ao_str_from(getenv("TRACESTATE")),
-        .baggage = ao_str_from(getenv("BAGGAGE")),
-        .braintrust = ao_str_from(getenv("BRAINTRUST_TRACE_CONTEXT")),
+#define FROM_ENV(member, name, bit) .member = ao_str_from(getenv(name)),
+        AO_CONTEXT_CARRIERS(FROM_ENV)
+#undef FROM_ENV
     };
     int err = ao_context_from_env(&env, my_prng(rt), &rt->context);
     if (err)

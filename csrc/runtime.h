@@ -9,7 +9,7 @@
 #define AO_RUNTIME_H
 
 #include "core/redact.h"
-#include "core/trace_context.h"
+#include "core/context.h"
 #include "csrc/clock.h"
 #include "csrc/config.h"
 #include "csrc/emitter.h"

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_FILE_LINES = 600
+MAX_HEADER_LINES = 150
 MAX_FUNCTION_LINES = 80
 
 LIBC = {
@@ -152,7 +153,8 @@ def test_functions_are_found():
 
 @named(ALL)
 def test_no_file_is_too_long(path):
-    assert len((ROOT / path).read_text().splitlines()) <= MAX_FILE_LINES
+    most = MAX_HEADER_LINES if path.suffix == ".h" else MAX_FILE_LINES
+    assert len((ROOT / path).read_text().splitlines()) <= most
 
 
 @named([path for path in ALL if path.suffix != ".py"])

@@ -8,28 +8,20 @@
 /* Says which carriers were malformed: they were ignored and a new trace began. */
 static void say_bad_context(unsigned bad)
 {
-    static const struct {
-        unsigned bit;
-        const char *name;
-    } carriers[] = {
-        {AO_BAD_TRACEPARENT, "TRACEPARENT"},
-        {AO_BAD_TRACESTATE, "TRACESTATE"},
-        {AO_BAD_BAGGAGE, "BAGGAGE"},
-        {AO_BAD_BRAINTRUST, "BRAINTRUST_TRACE_CONTEXT"},
-    };
-    for (size_t i = 0; i < AO_ARRAY_LEN(carriers); i++)
-        if (bad & carriers[i].bit)
-            console_say("%s is malformed and was ignored", carriers[i].name);
+#define SAY_BAD(member, name, bit) \
+    if (bad & (bit))               \
+        console_say(name " is malformed and was ignored");
+    AO_CONTEXT_CARRIERS(SAY_BAD)
+#undef SAY_BAD
 }
 
 int incoming_context(struct ao_context *ret_context)
 {
     struct ao_prng prng;
     struct ao_context_env env = {
-        .traceparent = ao_str_from(getenv("TRACEPARENT")),
-        .tracestate = ao_str_from(getenv("TRACESTATE")),
-        .baggage = ao_str_from(getenv("BAGGAGE")),
-        .braintrust = ao_str_from(getenv("BRAINTRUST_TRACE_CONTEXT")),
+#define FROM_ENV(member, name, bit) .member = ao_str_from(getenv(name)),
+        AO_CONTEXT_CARRIERS(FROM_ENV)
+#undef FROM_ENV
     };
     int err = random_prng(&prng);
     if (!err)

@@ -2,7 +2,7 @@
 #ifndef AO_HOST_INCOMING_H
 #define AO_HOST_INCOMING_H
 
-#include "core/trace_context.h"
+#include "core/context.h"
 
 /*
  * Reads TRACEPARENT, TRACESTATE, BAGGAGE and BRAINTRUST_TRACE_CONTEXT. Says on

@@ -10,6 +10,7 @@
 #define AO_HOST_RECORDING_H
 
 #include "core/base.h"
+#include "core/context.h"
 #include "core/framer.h"
 #include "core/trace_context.h"
 #include "host/run/assemble.h"

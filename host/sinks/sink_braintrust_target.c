@@ -1,3 +1,4 @@
+#include "core/context.h"
 #include "core/mem.h"
 #include "core/trace_context.h"
 #include "host/sinks/sink_braintrust_private.h"

@@ -10,6 +10,8 @@
 #include <yyjson.h>
 
 #include "core/base64.h"
+#include "core/braintrust_slug.h"
+#include "core/context.h"
 #include "core/mem.h"
 #include "core/trace_context.h"
 

@@ -10,18 +10,9 @@
 
 #include "core/braintrust.h"
 #include "core/json.h"
+#include "tests/fuzz/next_line.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static struct ao_str next_line(struct ao_str *rest)
-{
-    if (!rest->ptr)
-        return AO_STR_NONE;
-    const char *end = rest->len ? memchr(rest->ptr, '\n', rest->len) : NULL;
-    struct ao_str line = {rest->ptr, end ? (size_t)(end - rest->ptr) : rest->len};
-    *rest = end ? (struct ao_str){end + 1, rest->len - line.len - 1} : AO_STR_NONE;
-    return line;
-}
 
 static void check_keys(yyjson_val *object)
 {

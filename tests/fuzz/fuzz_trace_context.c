@@ -5,6 +5,8 @@
  */
 #include <stdlib.h>
 
+#include "core/braintrust_slug.h"
+#include "core/context.h"
 #include "core/trace_context.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
