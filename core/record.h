@@ -78,6 +78,8 @@ uint64_t ao_record_fields_of(enum ao_kind kind);
  * the buffer's sticky error.
  */
 int ao_record_encode(const struct ao_record *record, struct ao_buf *out);
+/* The same, and *ret_text_at is the length of `out` up to the first field that can hold text of the agent's. */
+int ao_record_encode_marked(const struct ao_record *record, struct ao_buf *out, size_t *ret_text_at);
 
 /* How many TEXT fields of the record ao_record_encode cuts. */
 unsigned ao_record_cuts(const struct ao_record *record);

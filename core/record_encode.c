@@ -161,17 +161,40 @@ static inline void put_PUSD(struct ao_buf *out, struct ao_str key, int64_t pico,
     ao_json_add_pico(out, pico);
 }
 
+/* Whether a field of each type can hold text of the agent's. */
+#define IS_TEXT_U64 false
+#define IS_TEXT_BOOL false
+#define IS_TEXT_TEXT true
+#define IS_TEXT_JSON true
+#define IS_TEXT_OBJECT true
+#define IS_TEXT_ARRAY true
+#define IS_TEXT_TRACE_ID false
+#define IS_TEXT_SPAN_ID false
+#define IS_TEXT_PUSD false
+
 int ao_record_encode(const struct ao_record *record, struct ao_buf *out)
 {
+    size_t text_at;
+    return ao_record_encode_marked(record, out, &text_at);
+}
+
+int ao_record_encode_marked(const struct ao_record *record, struct ao_buf *out, size_t *ret_text_at)
+{
+    const size_t none = SIZE_MAX;
+    size_t text_at = none;
     uint64_t here = record->present & ao_record_fields_of(record->kind);
     ao_buf_add_str(out, AO_STR("{\"kind\":\""));
     ao_buf_add_cstr(out, ao_kind_name(record->kind));
     ao_buf_add_char(out, '"');
 #define PUT_FIELD(type, member, key, kinds, max, meaning) \
-    if (here >> AO_FIELD_##member & 1)                    \
-        put_##type(out, AO_STR(",\"" key "\":"), record->member, max);
+    if (here >> AO_FIELD_##member & 1) {                  \
+        if (IS_TEXT_##type && text_at == none)            \
+            text_at = out->len;                           \
+        put_##type(out, AO_STR(",\"" key "\":"), record->member, max); \
+    }
     AO_RECORD_FIELDS(PUT_FIELD)
 #undef PUT_FIELD
+    *ret_text_at = text_at == none ? out->len : text_at;
     ao_buf_add_char(out, '}');
     return ao_buf_err(out);
 }

@@ -5,17 +5,20 @@
 /*
  * The search: every place where three characters are those of an anchor, found
  * through one table of 4096 bytes without a branch per byte. The table maps a
- * hash of the three, letters folded to lower case, to the anchor; the compiler
- * warns when two anchors meet in one cell (then HASH_FACTOR must change).
+ * hash of the three, of five bits of each, to the anchor; the hashes of all
+ * places in a word are made at once. The compiler warns when two anchors meet
+ * in one cell (then MIX must change).
  */
 #define FOLD UINT32_C(0x202020)
-#define HASH_FACTOR UINT32_C(0x9e3d3)
+#define FIVE_BITS UINT64_C(0x1f1f1f1f1f1f1f1f)
 #define HASH_BITS 12u
 #define TRIPLE(a, b, c) (((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16) | FOLD)
-#define HASH(triple) (((triple) * HASH_FACTOR & UINT32_C(0xffffff)) >> (24 - HASH_BITS))
+/* The bits of a place's second and third character come down to those of its first. */
+#define MIX(fives) ((fives) ^ (fives) >> 4 ^ (fives) >> 9)
+#define HASH(mixed) ((mixed) & ((1u << HASH_BITS) - 1))
 
 static const uint8_t anchor_cells[1u << HASH_BITS] = {
-#define ANCHOR_CELL(name, a, b, c) [HASH(TRIPLE(a, b, c))] = AO_ANCHOR_##name,
+#define ANCHOR_CELL(name, a, b, c) [HASH(MIX(TRIPLE(a, b, c) & FIVE_BITS))] = AO_ANCHOR_##name,
     AO_REDACT_ANCHORS(ANCHOR_CELL)
 #undef ANCHOR_CELL
 };
@@ -27,8 +30,8 @@ static const uint32_t anchor_triples[] = {
 #undef ANCHOR_TRIPLE
 };
 
-/* Eight bytes, the first in the lowest place, letters folded. */
-static inline uint64_t load_folded(const char *p)
+/* Eight bytes, the first in the lowest place. */
+static inline uint64_t load(const char *p)
 {
     uint64_t word;
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -38,27 +41,42 @@ static inline uint64_t load_folded(const char *p)
     for (unsigned i = 0; i < 8; i++)
         word |= (uint64_t)(uint8_t)p[i] << 8 * i;
 #endif
-    return word | UINT64_C(0x2020202020202020);
+    return word;
 }
 
-static inline unsigned cell_at(uint64_t word, unsigned shift)
+/* Places in a word that have two characters behind them there. */
+#define PLACES 6u
+
+static inline unsigned cell_at(uint64_t mixed, unsigned place)
 {
-    return anchor_cells[HASH((uint32_t)(word >> shift) & UINT32_C(0xffffff))];
+    return anchor_cells[HASH(mixed >> 8 * place)];
+}
+
+static enum ao_redact_anchor anchor_in(uint64_t word, uint64_t mixed, unsigned *ret_place)
+{
+    for (unsigned place = 0; place < PLACES; place++) {
+        unsigned anchor = cell_at(mixed, place);
+        if (anchor && (((uint32_t)(word >> 8 * place) & UINT32_C(0xffffff)) | FOLD) == anchor_triples[anchor]) {
+            *ret_place = place;
+            return (enum ao_redact_anchor)anchor;
+        }
+    }
+    return AO_ANCHOR_NONE;
 }
 
 /* The first anchor at or behind `from`; AO_ANCHOR_NONE when there is none. No secret begins in the last eight bytes. */
 static enum ao_redact_anchor find_anchor(struct ao_str text, size_t from, size_t *ret_at)
 {
-    for (size_t i = from; i + 8 <= text.len; i += 4) {
-        uint64_t word = load_folded(text.ptr + i);
-        if ((cell_at(word, 0) | cell_at(word, 8) | cell_at(word, 16) | cell_at(word, 24)) == 0)
-            continue;
-        for (unsigned k = 0; k < 4; k++) {
-            unsigned anchor = cell_at(word, 8 * k);
-            if (anchor && ((uint32_t)(word >> 8 * k) & UINT32_C(0xffffff)) == anchor_triples[anchor]) {
-                *ret_at = i + k;
-                return (enum ao_redact_anchor)anchor;
-            }
+    for (size_t i = from; i + 8 <= text.len; i += PLACES) {
+        uint64_t word = load(text.ptr + i);
+        uint64_t mixed = MIX(word & FIVE_BITS);
+        unsigned any = cell_at(mixed, 0) | cell_at(mixed, 1) | cell_at(mixed, 2) | cell_at(mixed, 3) |
+                       cell_at(mixed, 4) | cell_at(mixed, 5);
+        unsigned place;
+        enum ao_redact_anchor anchor = any ? anchor_in(word, mixed, &place) : AO_ANCHOR_NONE;
+        if (anchor != AO_ANCHOR_NONE) {
+            *ret_at = i + place;
+            return anchor;
         }
     }
     return AO_ANCHOR_NONE;

@@ -52,8 +52,8 @@ struct ao_emitter_config {
     void *io_user;
     /* Called once, from the writer thread, when output fails for good. Must not take locks of the agent. May be NULL. */
     void (*say)(const char *what, int errnum);
-    /* Called by the writer thread on each encoded record before framing; may replace its bytes. May be NULL. */
-    void (*mask)(void *user, struct ao_buf *json);
+    /* Called by the writer thread on each record before framing, may replace bytes from text_at on. May be NULL. */
+    void (*mask)(void *user, struct ao_buf *json, size_t text_at);
     void *mask_user;
 };
 

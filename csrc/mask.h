@@ -11,6 +11,6 @@
 #include "core/buf.h"
 
 /* For struct ao_emitter_config: `custom` is a struct ao_redact_custom. */
-void ao_mask_record(void *custom, struct ao_buf *json);
+void ao_mask_record(void *custom, struct ao_buf *json, size_t text_at);
 
 #endif

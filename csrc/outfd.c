@@ -90,11 +90,13 @@ static int check(struct ao_outfd *out)
     return ao_outfd_open(out);
 }
 
+/* -1 and errno, EAGAIN after a wait: then it is tried once more. */
 static ssize_t write_some(const struct ao_outfd *out, const char *bytes, size_t len)
 {
-    if (out->io->wait_writable(out->io_user, out->fd) < 0)
-        return -1;
-    return out->io->write(out->io_user, out->fd, bytes, len);
+    ssize_t done = out->io->write(out->io_user, out->fd, bytes, len);
+    if (done < 0 && errno == EAGAIN && out->io->wait_writable(out->io_user, out->fd) >= 0)
+        errno = EAGAIN;
+    return done;
 }
 
 int ao_outfd_write(struct ao_outfd *out, const char *bytes, size_t len)

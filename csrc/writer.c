@@ -80,9 +80,10 @@ static void send_record(struct ao_emitter *e, struct ao_record *record)
     AO_SET(record, writer, e->writer);
     AO_SET(record, seq, seq);
     ao_buf_clear(&e->json);
-    int err = ao_record_encode(record, &e->json);
+    size_t text_at;
+    int err = ao_record_encode_marked(record, &e->json, &text_at);
     if (!err && e->config.mask)
-        e->config.mask(e->config.mask_user, &e->json);
+        e->config.mask(e->config.mask_user, &e->json, text_at);
     if (!err)
         err = ao_buf_err(&e->json);
     size_t before = e->framed.len;

@@ -118,6 +118,28 @@ static void round_trip(enum ao_kind kind, uint64_t which, unsigned salt)
     ao_decoder_release(&decoder);
 }
 
+static void text_begins_behind_what_nobody_wrote(void **state)
+{
+    struct ao_record record;
+    struct ao_buf json;
+    size_t text_at;
+    (void)state;
+    ao_buf_init(&json, AO_RECORD_MAX);
+    ao_record_init(&record, AO_KIND_SPAN_END);
+    AO_SET(&record, seq, UINT64_C(7));
+    AO_SET(&record, end, UINT64_C(8));
+    ao_buf_add_char(&json, ' ');
+    assert_int_equal(ao_record_encode_marked(&record, &json, &text_at), AO_OK);
+    assert_int_equal(text_at, json.len - 1); /* there is none: the brace is left */
+    AO_SET(&record, name, AO_STR("n"));
+    AO_SET(&record, status, AO_STR("ok"));
+    ao_buf_clear(&json);
+    ao_buf_add_char(&json, ' ');
+    assert_int_equal(ao_record_encode_marked(&record, &json, &text_at), AO_OK);
+    assert_memory_equal(json.data + text_at, ",\"name\":\"n\"", 11);
+    ao_buf_release(&json);
+}
+
 static void every_kind_with_every_field(void **state)
 {
     (void)state;
@@ -478,6 +500,7 @@ static void the_codec_survives_every_failing_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_begins_behind_what_nobody_wrote),
         cmocka_unit_test(every_kind_with_every_field),
         cmocka_unit_test(every_field_by_itself_and_every_pair),
         cmocka_unit_test(fields_belong_to_kinds_as_the_list_says),

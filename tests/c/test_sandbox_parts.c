@@ -167,7 +167,7 @@ static void test_a_record_is_masked(void **state)
     assert_int_equal(ao_redact_custom_init(&custom, AO_STR("acme_"), NULL), AO_OK);
     ao_buf_init(&json, 1u << 16);
     ao_buf_add_cstr(&json, "{\"a\":\"acme_1 password=hunter22\"}");
-    ao_mask_record(&custom, &json);
+    ao_mask_record(&custom, &json, 4);
     assert_true(ao_str_eq_c(ao_buf_str(&json), "{\"a\":\"[REDACTED:custom] password=[REDACTED:password]\"}"));
     ao_buf_release(&json);
 }
@@ -182,7 +182,7 @@ static void test_a_record_that_cannot_be_masked_is_an_error(void **state)
         ao_buf_init(&json, 1u << 16);
         ao_buf_add_cstr(&json, "\"acme_secret sk-ant-api03-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"");
         if (!json.err)
-            ao_mask_record(&mask, &json);
+            ao_mask_record(&mask, &json, 0);
         bool failed = torture_end(&t);
         assert_int_equal(failed, json.err != AO_OK);
         ao_buf_release(&json);
