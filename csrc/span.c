@@ -77,9 +77,10 @@ static void reset(struct ao_span *span)
     span->start = 0;
     span->shape = NULL;
     span->generation = 0;
-    span->events = 0;
+    atomic_store_explicit(&span->events, 0, memory_order_relaxed);
     atomic_store_explicit(&span->recording, false, memory_order_relaxed);
-    atomic_store_explicit(&span->left, false, memory_order_relaxed);
+    atomic_store_explicit(&span->passed, false, memory_order_relaxed);
+    span->left = false;
     span->shared = false;
     span->sampled = false;
     span->foreign = false;
@@ -150,6 +151,19 @@ static bool to_pool(struct ao_span *span)
 #endif
 }
 
+/* Spans that only hold each other go one by one: a long row of them would not fit on the stack. */
+static void release_previous(PyObject *previous)
+{
+    while (previous && Py_REFCNT(previous) == 1) {
+        struct ao_span *only = (struct ao_span *)(void *)previous;
+        PyObject *next = only->previous;
+        only->previous = NULL;
+        Py_DECREF(previous);
+        previous = next;
+    }
+    Py_XDECREF(previous);
+}
+
 static void span_dealloc(PyObject *self)
 {
     struct ao_span *span = (struct ao_span *)self;
@@ -163,7 +177,7 @@ static void span_dealloc(PyObject *self)
     }
     Py_XDECREF(span->name);
     Py_XDECREF(span->type);
-    Py_XDECREF(span->previous);
+    release_previous(span->previous);
     Py_XDECREF(span->token);
     if (!to_pool(span))
         span_free(span);

@@ -63,7 +63,8 @@ struct ao_span {
     uint32_t generation;
     uint32_t events;
     _Atomic bool recording; /* until it has ended */
-    _Atomic bool left;
+    _Atomic bool passed; /* left out of order: the way back from those above leads past it */
+    bool left;
     bool shared;    /* the no-op span: nothing is ever changed in it */
     bool sampled;
     bool foreign;   /* of another trace than the hello's */

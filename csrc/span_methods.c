@@ -135,6 +135,19 @@ static PyObject *set_current(struct ao_state *state, PyObject *value)
     return token;
 }
 
+/*
+ * Whoever was entered above a span comes back to it, also when it was left meanwhile: a task or a thread has a context
+ * of its own, in which it stays current. Unless it was not the current one of its own context when it was left: then
+ * the way back goes past it, to its `previous`, which therefore never changes again and needs no lock.
+ * The span itself or the first behind it that is not passed, borrowed; or NULL.
+ */
+static struct ao_span *not_passed(struct ao_span *span)
+{
+    while (span && atomic_load_explicit(&span->passed, memory_order_acquire))
+        span = (struct ao_span *)span->previous;
+    return span;
+}
+
 /* Makes it the current one; the span's lock is held. */
 static void enter(struct ao_span *span)
 {
@@ -148,10 +161,13 @@ static void enter(struct ao_span *span)
         current = Py_NewRef(Py_None);
     }
     span->token = set_current(span->state, (PyObject *)span);
-    if (Py_IS_TYPE(current, span->state->span_type))
-        span->previous = current;
-    else
-        Py_DECREF(current);
+    if (Py_IS_TYPE(current, span->state->span_type)) {
+        PyObject *back = (PyObject *)not_passed((struct ao_span *)current);
+        if (back != current)
+            Py_CLEAR(span->token); /* it leads back to one that is passed */
+        span->previous = Py_XNewRef(back);
+    }
+    Py_DECREF(current);
 }
 
 /* Once only: a span cannot be its own ancestor. */
@@ -167,35 +183,26 @@ PyObject *ao_span_enter(PyObject *self)
     return Py_NewRef(self);
 }
 
-static bool has_left(const struct ao_span *span)
-{
-    return atomic_load_explicit(&span->left, memory_order_relaxed);
-}
-
-/*
- * Leaving in another context than it was entered in, or out of order, must do no harm. The span's lock is held.
- * (`previous` of spans that were left keeps its value as long as some span may have to look behind it.)
- */
+/* Leaving in another context than it was entered in, or out of order, must do no harm. The span's lock is held. */
 static void leave(struct ao_span *span)
 {
     struct ao_span *current = ao_span_current(span->state);
-    atomic_store_explicit(&span->left, true, memory_order_relaxed);
+    bool in_order = false;
+    span->left = true;
     if (current == span) {
-        struct ao_span *back = (struct ao_span *)span->previous;
-        bool in_order = !back || !has_left(back);
-        /* One that was left before us, in the wrong order, is not come back to. */
-        while (back && has_left(back))
-            back = (struct ao_span *)back->previous;
-        bool done = in_order && span->token && PyContextVar_Reset(span->state->current, span->token) == 0;
-        if (!done) {
+        struct ao_span *back = not_passed((struct ao_span *)span->previous);
+        in_order = (PyObject *)back == span->previous && span->token &&
+                   PyContextVar_Reset(span->state->current, span->token) == 0;
+        if (!in_order) {
             ao_py_swallow();
-            PyObject *token = set_current(span->state, back ? (PyObject *)back : Py_None);
-            done = token != NULL;
-            Py_XDECREF(token);
+            /* Without memory we stay current, and whoever leaves next comes back past us. */
+            Py_XDECREF(set_current(span->state, back ? (PyObject *)back : Py_None));
         }
-        if (done) /* else we stay current, and whoever leaves next comes back past us */
-            Py_CLEAR(span->previous);
     }
+    if (in_order)
+        Py_CLEAR(span->previous);
+    else
+        atomic_store_explicit(&span->passed, true, memory_order_release);
     Py_CLEAR(span->token);
     Py_XDECREF(current);
 }
@@ -215,7 +222,7 @@ void ao_span_exit(PyObject *self, PyObject *exc)
     if (span->shared)
         return;
     Py_BEGIN_CRITICAL_SECTION(span);
-    if (span->entered && !has_left(span))
+    if (span->entered && !span->left)
         leave(span);
     Py_END_CRITICAL_SECTION();
     if (exc && exc != Py_None && ao_span_records(span))

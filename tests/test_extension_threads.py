@@ -104,6 +104,44 @@ for i in range(300):
     assert {(s.attributes["n"] + 1) == s.attributes["ended_by"] for s in run.spans.values()} == {True}
 
 
+def test_spans_that_are_current_in_the_contexts_of_many_threads():
+    """Each enters spans above them, and leaves and ends those that are another's."""
+    run = run_agent(
+        """
+        import agentobs, contextvars, sys, threading
+        sys.setswitchinterval(1e-5)
+        raised = []
+        def work(n, row, gate):
+            try:
+                gate.wait()
+                for i in range(10):
+                    with agentobs.start_span("above", n=n, i=i): agentobs.current_span().set_attribute("x", i)
+                    if i == 2 + n: row[n].__exit__(None, None, None)
+                    if i == 6: row[-1].end()
+            except BaseException as error: raised.append(repr(error))
+        def one_round(backwards):
+            row = [agentobs.start_span(f"row {i}").__enter__() for i in range(4)]
+            gate = threading.Barrier(5)
+            threads = [threading.Thread(target=contextvars.copy_context().run, args=(work, n, row, gate)) for n in range(4)]
+            for thread in threads: thread.start()
+            gate.wait()
+            for span in reversed(row) if backwards else row:
+                with agentobs.start_span("between"): pass
+                span.__exit__(None, None, None)
+            for thread in threads: thread.join()
+        for n in range(40): contextvars.copy_context().run(one_round, n % 2)
+        assert not raised, raised
+        assert agentobs.current_span()._shared
+        """,
+        sample=20,
+    )
+    names = {span.id: span.name for span in run.spans.values()}
+    assert len(names) == 40 * (4 + 4 * 10 + 4)
+    assert all(span.starts == span.ends == 1 and not span.unfinished for span in run.spans.values())
+    above = {names.get(span.parent_span_id, "").split(" ")[0] for span in run.spans.values() if span.name == "above"}
+    assert above <= {"row", ""}
+
+
 def test_spans_that_are_forgotten_while_the_process_ends_them_all():
     """Objects die in their threads at the moment when the end of the process looks for open spans."""
     run = in_threads(
