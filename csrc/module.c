@@ -382,7 +382,11 @@ static PyMethodDef module_methods[] = {
      "reason: str, becomes an attribute.\nkeywords: those of start_span."},
     {"current_span", mod_current_span, METH_NOARGS,
      "current_span($module, /)\n--\n\nThe current Span of this context (thread, task); one that records nothing when "
-     "there is none."},
+     "there is none.\n\n"
+     "A task begins with that of its starter, as with asyncio.to_thread and contextvars.copy_context().run. A new\n"
+     "threading.Thread, and with it one of an executor, does so only where sys.flags.thread_inherit_context is set:\n"
+     "the default of free-threaded Python 3.14, else `python -X thread_inherit_context=1`. Elsewhere name a `parent`.\n"
+     "It stays current there when its block ends elsewhere. session(), user() and tenant() go the same way."},
     {"flush", FAST(mod_flush), METH_VARARGS | METH_KEYWORDS,
      "flush($module, /, timeout=None)\n--\n\nWaits until everything recorded so far is written. timeout: float seconds "
      "(default\nAGENTOBS_EXIT_MS). Returns a bool: False when not everything was."},

@@ -243,7 +243,8 @@ def test_a_real_interrupt(work):
         import agentobs, time
         with agentobs.tool("long"):
             print("ready", flush=True)
-            time.sleep(60)
+            for _ in range(6000):
+                time.sleep(0.01)  # again and again: Python sleeps on when the signal comes just before the call
     """)
     command = [sys.executable, "-m", "agentobs", "run", "agent.py"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,

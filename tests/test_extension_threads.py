@@ -259,3 +259,61 @@ def test_keywords_of_a_class_that_says_they_differ():
         """
     )
     assert len(run.spans) == 4 and all(span.name == "odd" for span in run.spans.values())
+
+
+INHERITS = pytest.mark.parametrize(
+    "flag", ["default", *([f"thread_inherit_context={n}" for n in (0, 1)] if sys.version_info >= (3, 14) else [])]
+)
+
+
+@INHERITS
+def test_a_new_thread_has_its_starters_span_where_python_hands_the_context_over(flag):
+    run = run_agent(
+        """
+        import agentobs, concurrent.futures, contextvars, sys, threading
+        inherits = getattr(sys.flags, "thread_inherit_context", 0)
+        print(inherits)
+        over = threading.Event()
+        def work(name):
+            with agentobs.start_span(name): pass
+        def long(name):
+            with agentobs.start_span(name): over.wait()
+            work(name + " later")
+            if inherits:
+                root.__exit__(None, None, None)  # has been left where it was entered: nothing happens
+                work(name + " last")
+        def in_thread(function, *args, **how):
+            thread = threading.Thread(target=function, args=args, **how)
+            thread.start()
+            return thread
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with agentobs.session("s1"), agentobs.start_span("root") as root:
+                in_thread(work, "new").join()
+                in_thread(contextvars.copy_context().run, work, "copied").join()
+                if sys.version_info >= (3, 14):
+                    in_thread(work, "empty", context=contextvars.Context()).join()
+                waiting = in_thread(long, "long")
+                pool.submit(work, "pooled").result()
+                work("own")
+            over.set()
+            waiting.join()
+            pool.submit(work, "pooled later").result()
+            work("after")
+        """,
+        flags=() if flag == "default" else ("-X", flag),
+    )
+    inherits = run.text == b"1\n"
+    free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    if flag != "default":
+        assert inherits == flag.endswith("1")
+    else:
+        assert inherits == (free_threaded and sys.version_info >= (3, 14))
+    below = {span.name: span.parent_span_id == run.span("root").id for span in run.spans.values() if span.name != "root"}
+    handed_over = {"new", "long", "long later", "long last", "pooled", "pooled later"} & below.keys()
+    assert below == {
+        **dict.fromkeys(handed_over, inherits), "copied": True, "own": True, "after": False,
+        **({"empty": False} if sys.version_info >= (3, 14) else {}),
+    }  # fmt: skip
+    assert ("long last" in below) == inherits
+    assert all((span.session_id == "s1") == (below.get(span.name, True)) for span in run.spans.values())
+    assert all(span.starts == span.ends == 1 and not span.unfinished for span in run.spans.values())
