@@ -2,6 +2,7 @@
 #include "core/redact.h"
 #include "core/trace_context.h"
 #include "csrc/fill.h"
+#include "csrc/py_alive.h"
 #include "csrc/ready.h"
 #include "csrc/shape.h"
 #include "csrc/span_start.h"
@@ -502,6 +503,8 @@ static int module_exec(PyObject *module)
         return -1;
     state->current = PyContextVar_New("agentobs_current_span", NULL);
     state->scope = PyContextVar_New("agentobs_scope", NULL);
+    ao_py_shared_by_all(state->current);
+    ao_py_shared_by_all(state->scope);
     state->noop = ao_span_new_noop(state);
     if (!state->current || !state->scope || !state->noop || ao_ready_init(state))
         return -1;

@@ -1,5 +1,7 @@
 /*
- * py_alive.h - a reference to an object that is only known to be in memory.
+ * py_alive.h - how long objects live where Python has no global lock: a
+ * reference to one that is only known to be in memory, and objects that all
+ * threads use.
  *
  * With Python's global lock nobody sees an object between its last reference
  * and its end. Without it, its deallocation may have begun in another thread,
@@ -62,5 +64,31 @@ static inline bool ao_py_try_incref(PyObject *op)
 }
 
 #endif
+
+/*
+ * Every thread that takes a reference to an object that is not its own writes
+ * to the object's count, in a cache line for which all of them wait. Those of
+ * an immortal object are not counted: it stays until the process ends. 3.15
+ * has a function for this (Python/C API, PyUnstable_SetImmortal); for the
+ * versions before it is made of the counts as their object.h lays them out.
+ * A new object, of which only this thread knows; may be NULL.
+ */
+static inline void ao_py_shared_by_all(PyObject *op)
+{
+#if !defined(Py_GIL_DISABLED)
+    (void)op;
+#elif PY_VERSION_HEX >= 0x030f0000
+    if (op)
+        (void)PyUnstable_SetImmortal(op);
+#else
+    if (!op)
+        return;
+    if (PyObject_GC_IsTracked(op))
+        PyObject_GC_UnTrack(op);
+    op->ob_tid = 0;
+    _Py_atomic_store_uint32_relaxed(&op->ob_ref_local, _Py_IMMORTAL_REFCNT_LOCAL);
+    _Py_atomic_store_ssize_relaxed(&op->ob_ref_shared, 0);
+#endif
+}
 
 #endif
