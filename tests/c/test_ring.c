@@ -1,8 +1,11 @@
 /* csrc/ring: records through a bounded queue, byte for byte, whatever the fill. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -216,6 +219,39 @@ static void test_an_empty_ring_gives_memory_back(void **state)
     ao_ring_release(&ring);
 }
 
+/* What /proc/self/smaps says of the mapping of an address: asks for large pages ("hg" in VmFlags), or not. */
+static bool asks_for_large_pages(const char *at)
+{
+    char line[512];
+    bool found = false;
+    bool here = false;
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps)) {
+        uintptr_t from;
+        uintptr_t to;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+            here = (uintptr_t)at >= from && (uintptr_t)at < to;
+        else if (here && strncmp(line, "VmFlags:", 8) == 0)
+            found = strstr(line, " hg") != NULL;
+    }
+    fclose(maps);
+    return found;
+}
+
+static void test_only_a_burst_gets_large_pages(void **state)
+{
+    struct ao_ring ring;
+    (void)state;
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+        skip(); /* this kernel has none */
+    assert_int_equal(ao_ring_init(&ring, 1 << 23), AO_OK);
+    assert_false(asks_for_large_pages(ring.base));
+    assert_true(asks_for_large_pages(ring.base + (1 << 20)));
+    assert_true(asks_for_large_pages(ring.base + ring.size - 1));
+    ao_ring_release(&ring);
+}
+
 static void test_texts_become_json_when_they_are_read(void **state)
 {
     static const uint8_t latin1[] = {'a', 0xe4, '"'};
@@ -253,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_an_end_joins_a_start_that_is_still_there),
         cmocka_unit_test(test_an_empty_ring_starts_over),
         cmocka_unit_test(test_an_empty_ring_gives_memory_back),
+        cmocka_unit_test(test_only_a_burst_gets_large_pages),
         cmocka_unit_test(test_texts_become_json_when_they_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
