@@ -1,7 +1,8 @@
 """Throughput with 1, 2, 4 and 8 threads that record at the same time.
 
 With the interpreter's lock the threads can only take turns: what is to be seen is whether they lose by it. Each
-free-threaded Python that scripts/pythons.py finds is measured too, in the environment that it makes.
+free-threaded Python that scripts/pythons.py finds is measured too, in the environment that it makes. Spans are made
+twice: `first` is the threads' time of the first burst, for which the kernel has to find memory.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def table_of(title, python, subject, extra, count, rounds):
     for number in THREADS:
         command = [python, BENCH / "threads.py", subject, str(count), str(number)]
         tasks[f"{number} thread{'s' * (number > 1)}"] = partial(run_child, command, environment(extra))
-    table = Table(f"{title}: µs a span", ["wall", "thread", "spans/s (thousand)"], "1 thread", "thread")
+    table = Table(f"{title}: µs a span", ["wall", "thread", "first", "spans/s (thousand)"], "1 thread", "thread")
     for name, runs in in_turn(rounds, tasks).items():
-        table.add(name, wall=[run["wall"] / 1000 for run in runs], thread=[run["thread"] / 1000 for run in runs])
+        table.add(name, **{figure: [run[figure] / 1000 for run in runs] for figure in ("wall", "thread", "first")})
         table.add(name, **{"spans/s (thousand)": [1e6 / run["wall"] for run in runs]})
         dropped = sum(run.get("dropped", 0) for run in runs)
         if dropped:
