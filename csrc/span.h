@@ -61,7 +61,7 @@ struct ao_span {
     uint64_t start;
     const struct ao_shape *shape; /* of the attributes that went out with the start; NULL when there were none, or others */
     uint32_t generation;
-    uint32_t events;
+    _Atomic uint32_t events;
     _Atomic bool recording; /* until it has ended */
     _Atomic bool passed; /* left out of order: the way back from those above leads past it */
     bool left;

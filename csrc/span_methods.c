@@ -379,7 +379,8 @@ static PyObject *span_record(PyObject *self, PyObject *args)
     bool usage = strcmp(kind, "usage") == 0;
     if (!ao_span_records(span))
         Py_RETURN_FALSE;
-    if (!usage && span->events++ >= span->state->runtime->config.span_event_count) {
+    if (!usage && atomic_fetch_add_explicit(&span->events, 1, memory_order_relaxed) >=
+                      span->state->runtime->config.span_event_count) {
         ao_span_count_cut(span, 1);
         Py_RETURN_FALSE;
     }

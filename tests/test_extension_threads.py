@@ -86,6 +86,16 @@ for i in range(200):
     assert span.attributes["again"] == "x" * 300 and span.name.startswith("name ")
 
 
+def test_the_limit_of_events_holds_for_all_threads_together():
+    run = in_threads(
+        "for i in range(100): span.event('e', n=n, i=i)",
+        before='span = agentobs.start_span("shared")',
+        env={"OTEL_SPAN_EVENT_COUNT_LIMIT": "300"},
+    )
+    events = [record for record in run.records if record["kind"] == "event"]
+    assert len(events) == 300 and run.bye["truncated"] == 500
+
+
 def test_spans_that_begin_in_one_thread_and_end_in_another():
     run = in_threads(
         """
