@@ -4,6 +4,7 @@ the agent's text, its standard error and its end are what they are without agent
 import signal
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 from survival import busy, lines
@@ -266,6 +267,8 @@ step()
 
 
 def test_daemon_threads_at_exit(survives):
+    """Without a global lock a thread may be about to record something at the moment of the end: that is lost, and counted."""
+    clean = None if sysconfig.get_config_var("Py_GIL_DISABLED") else True
     for _ in range(3):
         survives("""
             import agentobs, threading
@@ -277,7 +280,7 @@ def test_daemon_threads_at_exit(survives):
             for _ in range(4): threading.Thread(target=forever, daemon=True).start()
             started.wait() if agentobs.enabled() else None
             print("bye")
-        """, sample=100, lossless=False, env={"AGENTOBS_EXIT_MS": "60000"}, clean=True)  # fmt: skip
+        """, sample=100, lossless=False, env={"AGENTOBS_EXIT_MS": "60000"}, clean=clean)  # fmt: skip
 
 
 def test_a_burst_arrives_whole_when_the_host_reads(survives):
