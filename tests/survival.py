@@ -97,9 +97,7 @@ def lead(
     """The four lives of a script, by name. options: more of the host."""
     path = home.folder / "agent.py"
     path.write_text(textwrap.dedent(code))
-    # What is preloaded for a sanitizer is for the agent's process, not for the host's.
-    preload = ["env", f"LD_PRELOAD={os.environ['LD_PRELOAD']}"] if "LD_PRELOAD" in os.environ else []
-    command = [*preload, sys.executable, *flags, str(path), *args]
+    command = [sys.executable, *flags, str(path), *args]
     host = [HOST, "run", "-q", "--no-upload", "--report", str(home.report_path), *options, "--"]
     given = home.env | (env or {})
     return {

@@ -8,15 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from wire import Reader, check_sequence, environment, validate
+from wire import SANITIZED, Reader, check_sequence, environment, validate
 
 pytest.importorskip("_testcapi")
 
 SCRIPT = Path(__file__).resolve().parent / "memory.py"
 # A crash must be a crash, also where a sanitizer would catch the signal.
-ENV = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "detect_leaks=0") + ":handle_segv=0:allocator_may_return_null=1"}
-
-SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")
+ENV = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0:allocator_may_return_null=1"}
 own_allocator = pytest.mark.skipif(SANITIZED, reason="the sanitizer has an allocator of its own")
 
 
@@ -53,7 +51,7 @@ def preload(tmp_path_factory):
     compiler = os.environ.get("CC", "cc").split()
     subprocess.run([*compiler, "-shared", "-fPIC", "-O1", "-o", library, SCRIPT.parent / "native" / "memory_faults.c", "-ldl"],
                    check=True)  # fmt: skip
-    return {"LD_PRELOAD": " ".join(filter(None, (os.environ.get("LD_PRELOAD"), str(library))))}
+    return {"LD_PRELOAD": str(library)}
 
 
 @own_allocator
@@ -94,8 +92,9 @@ def test_no_failure_leaves_memory_behind():
 @pytest.mark.parametrize("what", ["strict", "loose"])
 def test_the_sanitizer_finds_no_leak_of_ours(what):
     """The interpreter leaves much behind at its end; of that nothing may have been allocated by our code."""
-    options = ENV["ASAN_OPTIONS"].replace("detect_leaks=0", "detect_leaks=1:fast_unwind_on_malloc=0")
-    _, err, _ = run(what, env={"ASAN_OPTIONS": options, "LSAN_OPTIONS": "exitcode=0:report_objects=0", "PYTHONMALLOC": "malloc"})
+    options = ENV["ASAN_OPTIONS"] + ":detect_leaks=1:fast_unwind_on_malloc=0:log_path=stderr"
+    _, err, _ = run(what, env={"ASAN_OPTIONS": options, "UBSAN_OPTIONS": "log_path=stderr",
+                               "LSAN_OPTIONS": "exitcode=0:report_objects=0", "PYTHONMALLOC": "malloc"})  # fmt: skip
     assert "LeakSanitizer" in err or what == "strict"  # where the interpreter loses nothing either
     ours = [leak for leak in re.split(r"\n\n", err) if re.search(r"leak of .*(\n.*)*_agentobs", leak)]
     assert ours == []

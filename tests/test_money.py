@@ -54,7 +54,7 @@ def read(host: Path, tmp_path: Path):
             lines, source = source, tmp_path / f"stream-{count}.jsonl"
             source.write_text("".join(json.dumps(line) + "\n" for line in lines))
         report = tmp_path / f"report-{count}.json"
-        keep = {key: os.environ[key] for key in ("PATH", "LD_PRELOAD", "ASAN_OPTIONS") if key in os.environ}
+        keep = {key: os.environ[key] for key in ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS") if key in os.environ}
         env = {**keep, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / f"data-{count}")}
         command = [host, "read", "--report", report, *options, source]
         done = subprocess.run(command, env=env, capture_output=True, timeout=120, cwd=tmp_path)

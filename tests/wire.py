@@ -7,6 +7,7 @@ numbers must be without gaps that no bye explains, and every line must be at mos
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -20,6 +21,8 @@ from typing import Any
 
 KEY = "0123456789abcdef0123456789abcdef"
 LINE_MAX = 4096
+# Whether this Python is the one of `make test-py-asan`, whose allocator is the sanitizer's.
+SANITIZED = hasattr(ctypes.CDLL(None), "__asan_init")
 # What the environment of the test run must not lend to the agents.
 OURS = re.compile(r"AGENTOBS|TRACEPARENT|TRACESTATE|BAGGAGE|BRAINTRUST_TRACE_CONTEXT|OTEL_|E2B_")
 
