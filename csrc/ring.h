@@ -55,14 +55,14 @@ struct ao_item {
 #define AO_UNITS_INPUT(units) ((units) & 0xffu)
 #define AO_UNITS_OUTPUT(units) ((units) >> 8)
 
+/* What one thread writes all the time is not in a cache line that the other reads. */
 struct ao_ring {
     char *base;
-    uint64_t size;         /* a power of two */
-    uint64_t reserve;      /* bytes kept for records that must not be lost */
-    _Atomic uint64_t head; /* next position to write; positions only grow */
-    uint64_t touched;      /* bytes of the block that were written since the last trim */
-    uint32_t dropped;      /* lost since the last item */
-    /* Apart: what one thread writes all the time must not be in the other's cache line. */
+    uint64_t size;    /* a power of two */
+    uint64_t reserve; /* bytes kept for records that must not be lost */
+    _Alignas(64) _Atomic uint64_t head; /* next position to write; positions only grow */
+    uint64_t touched; /* bytes of the block that were written since the last trim */
+    uint32_t dropped; /* lost since the last item */
     _Alignas(64) _Atomic uint64_t tail; /* oldest position not yet sent */
 };
 
