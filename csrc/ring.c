@@ -6,7 +6,9 @@
 
 #include "core/json.h"
 
-#define TRIM_STEP (UINT64_C(1024) * 1024)
+/* What most agents ever use lies in small pages; a quiet one uses one of them. */
+#define SMALL_PAGES (UINT64_C(256) * 1024)
+#define LARGE_PAGE (UINT64_C(2048) * 1024) /* of x86-64, and of AArch64 with small pages of 4 KiB */
 
 /* How a field of each type lies in an item: a view (length, then bytes), 16 bytes, one byte in a word, or a word. */
 #define IS_VIEW_U64 0
@@ -58,20 +60,34 @@ static inline uint64_t align8(uint64_t n)
     return (n + 7) & ~UINT64_C(7);
 }
 
+/*
+ * Memory that a burst is the first to touch costs the agent's thread a fault a page: behind SMALL_PAGES large pages begin,
+ * where the system has them for who asks.
+ */
+static char *map(uint64_t size)
+{
+    uint64_t spare = size > SMALL_PAGES ? LARGE_PAGE : 0;
+    char *all = mmap(NULL, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED)
+        return NULL;
+    if (!spare)
+        return all;
+    uint64_t before = (LARGE_PAGE - ((uintptr_t)all + SMALL_PAGES) % LARGE_PAGE) % LARGE_PAGE;
+    if (before > 0)
+        munmap(all, before);
+    munmap(all + before + size, spare - before);
+    (void)madvise(all + before + SMALL_PAGES, size - SMALL_PAGES, MADV_HUGEPAGE);
+    return all + before;
+}
+
 int ao_ring_init(struct ao_ring *ring, size_t bytes)
 {
     uint64_t size = AO_RING_MIN;
     while (size < bytes && size < UINT64_C(1) << 40)
         size *= 2;
-    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
+    char *base = map(size);
+    if (!base)
         return AO_ERR_NOMEM;
-    /*
-     * Memory that a burst is the first to touch costs the agent's thread a fault a page: large pages, where the system
-     * has them for who asks. What most agents ever use stays in small ones; a quiet agent has one of them.
-     */
-    if (size > TRIM_STEP)
-        (void)madvise((char *)base + TRIM_STEP, size - TRIM_STEP, MADV_HUGEPAGE);
     *ring = (struct ao_ring){.base = base, .size = size, .reserve = size / 8};
     return AO_OK;
 }
@@ -205,12 +221,12 @@ bool ao_ring_trim(struct ao_ring *ring)
     if (tail < atomic_load_explicit(&ring->head, memory_order_relaxed))
         return false;
     atomic_store(&ring->head, start_over(ring, tail));
-    if (ring->touched <= TRIM_STEP)
+    if (ring->touched <= SMALL_PAGES)
         return false;
-    uint64_t from = (ring->touched - 1) / TRIM_STEP * TRIM_STEP;
+    uint64_t from = SMALL_PAGES + (ring->touched - SMALL_PAGES - 1) / LARGE_PAGE * LARGE_PAGE;
     madvise(ring->base + from, ring->touched - from, MADV_DONTNEED);
     ring->touched = from;
-    return from > TRIM_STEP;
+    return from > SMALL_PAGES;
 }
 
 struct ao_item *ao_ring_begin(struct ao_ring *ring, uint64_t bound, bool keep, uint64_t *ret_pos)

@@ -75,8 +75,8 @@ void ao_ring_release(struct ao_ring *ring);
 /* Empties and forgets; keeps the memory. Nobody else may use the ring meanwhile. */
 void ao_ring_clear(struct ao_ring *ring);
 /*
- * The producer's: an empty ring gives memory beyond its first MiB, if it was
- * used, back to the system, a MiB at a time. True when there is more to give.
+ * The producer's: an empty ring gives memory beyond its first 256 KiB, if it was
+ * used, back to the system, 2 MiB at a time. True when there is more to give.
  */
 bool ao_ring_trim(struct ao_ring *ring);
 
