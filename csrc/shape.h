@@ -12,7 +12,7 @@
 #include "csrc/state.h"
 
 #define AO_SHAPE_ATTRIBUTES_MAX 32u
-#define AO_SHAPE_TEXT_MAX 1024u  /* bytes of all keys */
+#define AO_SHAPE_TEXT_MAX 2048u   /* bytes of all keys */
 #define AO_SHAPE_VALUES_MAX 4096u /* bytes of the attributes of one call, as JSON */
 
 struct ao_span_form;
