@@ -42,7 +42,7 @@ struct ao_redact_custom {
 /*
  * Words separated by blanks. The good ones are taken, whatever the others are. AO_ERR_USAGE: *ret_bad (may be NULL)
  * is the first one that is not good: shorter than three characters, not of printable ASCII, with one of
- * "\,[]{}< >, such as can be a number or a hex id, or the beginning of a word of our own (a record's keys and kinds):
+ * "'\`,;&|()[]{}< >, such as can be a number or a hex id, or the beginning of a word of our own (a record's keys and kinds):
  * masking those would destroy the records. Or there are too many. AO_ERR_LIMIT: the text is too long; none is taken.
  */
 int ao_redact_custom_init(struct ao_redact_custom *custom, struct ao_str words, struct ao_str *ret_bad);

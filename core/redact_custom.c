@@ -41,10 +41,11 @@ static bool is_number(struct ao_str word)
     return true;
 }
 
+/* A word with what ends a value could take the end of one that is masked already along. */
 static bool is_good(struct ao_str word)
 {
     for (size_t i = 0; i < word.len; i++)
-        if (word.ptr[i] <= 0x20 || word.ptr[i] >= 0x7f || memchr("\"\\,[]{}<>", word.ptr[i], 9))
+        if (word.ptr[i] <= 0x20 || word.ptr[i] >= 0x7f || memchr(AO_REDACT_ENDS, word.ptr[i], sizeof(AO_REDACT_ENDS) - 1))
             return false;
     return word.len >= WORD_MIN && word.ptr[0] != ':' && !is_number(word) && !is_own_word(word);
 }

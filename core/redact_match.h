@@ -27,6 +27,9 @@ bool ao_redact_match_name(const struct ao_str *text, size_t at, enum ao_redact_a
 /* A known prefix at `at`, which must begin a word. */
 bool ao_redact_match_token(const struct ao_str *text, size_t at, struct ao_redact_span *ret_span);
 
+/* What ends a value that stands without quotes; blanks and control characters do so too. */
+#define AO_REDACT_ENDS "\"'\\`,;&<>|(){}[]"
+
 /* A word begins at `at`, and not inside an escape: a mask may begin there. */
 bool ao_redact_begins_word(const struct ao_str *text, size_t at);
 /* The classes of a character, AO_C_ bits. */

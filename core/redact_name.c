@@ -131,7 +131,7 @@ static size_t bare_end(const struct ao_str *text, size_t at, size_t limit)
             at += 2;
             continue;
         }
-        if ((uint8_t)c <= ' ' || memchr("\"'\\`,;&<>|(){}[]", c, 16))
+        if ((uint8_t)c <= ' ' || memchr(AO_REDACT_ENDS, c, sizeof(AO_REDACT_ENDS) - 1))
             break;
         at++;
     }

@@ -315,7 +315,7 @@ static void own_words_are_masked(void **state)
 static void words_that_would_destroy_records_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"ab", "a\"b", "a\\nb", "caf\xc3\xa9", "a{b", "a,b", "[ab", "a<b", ":ab", "123", "1e5", "-1.5", "beef",
+    static const char *const bad[] = {"ab", "a\"b", "a\\nb", "caf\xc3\xa9", "a{b", "a,b", "[ab", "a<b", "'ab", "a;b", "a&b", ":ab", "123", "1e5", "-1.5", "beef",
                                       "tru", "null", "span_", "trace", "input_tok", "kind", "reques", "comput", "REDAC",
                                       "@agent"};
     struct ao_redact_custom custom;
