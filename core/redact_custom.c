@@ -110,7 +110,7 @@ static bool may_begin(const struct ao_str *text, size_t at)
 static bool is_in_mask(const struct ao_str *text, size_t at, size_t end)
 {
     size_t label = sizeof("[REDACTED:") - 1;
-    return at >= label && end < text->len && ao_redact_is_mask(text, at - label, end + 1);
+    return at >= label && ao_redact_mask_end(text, at - label) == end + 1;
 }
 
 /* The first token at or behind `from`. What is looked at ahead is either taken or nothing: the time is linear. */

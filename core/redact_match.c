@@ -59,12 +59,12 @@ static size_t run_end(const struct ao_str *text, size_t at, unsigned class)
     return at;
 }
 
-bool ao_redact_is_mask(const struct ao_str *text, size_t begin, size_t end)
+size_t ao_redact_mask_end(const struct ao_str *text, size_t at)
 {
-    if (!exactly_at(text, begin, "[REDACTED:"))
-        return false;
-    size_t at = run_end(text, begin + sizeof("[REDACTED:") - 1, AO_C_LOWER | AO_C_DIGIT | AO_C_DASH);
-    return at + 1 == end && text->ptr[at] == ']';
+    if (!exactly_at(text, at, "[REDACTED:"))
+        return at;
+    size_t end = run_end(text, at + sizeof("[REDACTED:") - 1, AO_C_LOWER | AO_C_DIGIT | AO_C_DASH);
+    return end < text->len && text->ptr[end] == ']' ? end + 1 : at;
 }
 
 /* The character before `at` is the last one of an escape: \n, or \u000a, or the same escaped once more. */

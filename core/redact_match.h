@@ -36,7 +36,7 @@ bool ao_redact_begins_word(const struct ao_str *text, size_t at);
 uint8_t ao_redact_class(char c);
 /* Text from `at` equals `word` (lowercase), letters of either case. */
 bool ao_redact_word_at(const struct ao_str *text, size_t at, const char *word);
-/* The text from `begin` to `end` is one mask already. */
-bool ao_redact_is_mask(const struct ao_str *text, size_t begin, size_t end);
+/* The end of the mask that begins at `at`; `at` when there is none. */
+size_t ao_redact_mask_end(const struct ao_str *text, size_t at);
 
 #endif

@@ -226,7 +226,8 @@ bool ao_redact_match_name(const struct ao_str *text, size_t at, enum ao_redact_a
     if (anchor == AO_ANCHOR_AUTHORIZATION)
         skip_scheme(text, &begin);
     size_t end = quote.mark ? quoted_end(text, begin, quote) : bare_end(text, begin, begin + BARE_LOOK);
-    if (end <= begin || ao_redact_is_mask(text, begin, end))
+    /* A value that begins with a mask has been masked: what stands behind it was no part of the secret. */
+    if (end <= begin || ao_redact_mask_end(text, begin) > begin)
         return false;
     if (quote.mark == 0) {
         if (!bare_is_secret(text, begin, end, joint.assigned || anchor == AO_ANCHOR_AUTHORIZATION))

@@ -308,6 +308,7 @@ static void own_words_are_masked(void **state)
     masked_by("acme_", "\"acme_1\\/2\\n\"", "\"" CUSTOM "\\n\"");
     /* With the known ones, and never inside a mask. */
     masked_by("acme_ cust", "password=hunter22 acme_1", "password=[REDACTED:password] " CUSTOM);
+    masked_by("acme_", "'token': 'acme_z#'", "'token': '" CUSTOM "#'");
     masked_by("passw", "[REDACTED:password]", "[REDACTED:password]");
     masked_by("passw", "[REDACTED:password", "[REDACTED:" CUSTOM);
 }
