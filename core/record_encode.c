@@ -186,10 +186,10 @@ int ao_record_encode_marked(const struct ao_record *record, struct ao_buf *out, 
     ao_buf_add_str(out, AO_STR("{\"kind\":\""));
     ao_buf_add_cstr(out, ao_kind_name(record->kind));
     ao_buf_add_char(out, '"');
-#define PUT_FIELD(type, member, key, kinds, max, meaning) \
-    if (here >> AO_FIELD_##member & 1) {                  \
-        if (IS_TEXT_##type && text_at == none)            \
-            text_at = out->len;                           \
+#define PUT_FIELD(type, member, key, kinds, max, meaning)              \
+    if (here >> AO_FIELD_##member & 1) {                               \
+        if (IS_TEXT_##type && text_at == none)                         \
+            text_at = out->len;                                        \
         put_##type(out, AO_STR(",\"" key "\":"), record->member, max); \
     }
     AO_RECORD_FIELDS(PUT_FIELD)

@@ -13,8 +13,8 @@
  *     dropped, and says so once.
  *
  * Records of one thread, and those of one span, are written in their order,
- * others of several lanes (lane.h) in any. Sequence numbers are given by the writer; each lost record
- * uses up one, so that the reader sees the gap.
+ * others of several lanes (lane.h) in any. The writer numbers them; each lost one
+ * uses up a number, so that the reader sees the gap.
  *
  * A producer makes its record visible and then looks whether the writer sleeps;
  * the writer says that it sleeps and then looks for records. Both do so in the

@@ -135,7 +135,7 @@ bool ao_fill_record(struct ao_state *state, struct ao_fill *fill, PyObject *fiel
     bool failed = false;
 #define FILL_FIELD(ftype, member, key, kinds, max, meaning)                        \
     if ((kinds) & kind_bit) {                                                      \
-        value = look_up(fields, state->fields[AO_FIELD_##member], &failed);                                     \
+        value = look_up(fields, state->fields[AO_FIELD_##member], &failed);        \
         if (value && value != Py_None) {                                           \
             ao_field_##ftype got;                                                  \
             if (fill_##ftype(state, fill, value, &got))                            \

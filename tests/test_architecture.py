@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MAX_FILE_LINES = 600
 MAX_HEADER_LINES = 150
-MAX_FUNCTION_LINES = 80
+MAX_FUNCTION_LINES = 60
 
 LIBC = {
     "memchr", "memcmp", "memcpy", "memmove", "memset", "bcmp",

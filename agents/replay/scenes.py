@@ -104,9 +104,8 @@ def comparison() -> str:
     return "\n".join(lines)
 
 
-def demo_script() -> Json:
-    main, sub = Context(14208), Context(0)
-    before, after = money(total(OCTOBER)), money(total(NOVEMBER))
+def demo_replies(before: str, after: str) -> list[Json]:
+    main = Context(14208)
     recount = use(
         "Agent",
         description="Recount the order totals",
@@ -115,7 +114,7 @@ def demo_script() -> Json:
         model="haiku",
         run_in_background=False,
     )
-    replies = [
+    return [
         main.turn(
             think("I don't know this directory yet. A listing and the sizes of the files are cheap: both at once."),
             say("I'll look at what is here first."),
@@ -163,6 +162,12 @@ def demo_script() -> Json:
             out=251,
         ),
     ]
+
+
+def demo_script() -> Json:
+    sub = Context(0)
+    before, after = money(total(OCTOBER)), money(total(NOVEMBER))
+    replies = demo_replies(before, after)
     checks = [
         sub.turn(say("I count each file."), bash(SUM_BY_MONTH, "Sum each month"), new=9, five=4120, out=188),
         sub.turn(say(f"October: {before} in 6 orders. November: {after} in 7 orders."), new=5, five=311, out=41),

@@ -34,6 +34,18 @@ int fixture_teardown(void **state)
     return failed;
 }
 
+int fixture_open_memory(void **state)
+{
+    char *error;
+    return store_open(STORE_IN_MEMORY, STORE_WRITE, 0, (struct store **)state, &error);
+}
+
+int fixture_close_memory(void **state)
+{
+    store_close(*state);
+    return 0;
+}
+
 struct store *fixture_open(const struct fixture *fixture, enum store_mode mode)
 {
     struct store *store = NULL;

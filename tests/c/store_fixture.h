@@ -13,6 +13,10 @@ struct fixture {
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
+/* The same for a test that needs but a store in memory; *state is a struct store *. */
+int fixture_open_memory(void **state);
+int fixture_close_memory(void **state);
+
 /* Opens or fails the test with the sentence. */
 struct store *fixture_open(const struct fixture *fixture, enum store_mode mode);
 

@@ -10,18 +10,6 @@
 #include "store_fixture.h"
 #include "torture.h"
 
-static int open_memory(void **state)
-{
-    char *error;
-    return store_open(STORE_IN_MEMORY, STORE_WRITE, 0, (struct store **)state, &error);
-}
-
-static int close_memory(void **state)
-{
-    store_close(*state);
-    return 0;
-}
-
 static void put_root(struct store *store, const char *tags)
 {
     struct span root = fixture_span(1, 1);
@@ -87,7 +75,7 @@ static void test_each_allocation_fails(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_memory, close_memory)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open_memory, fixture_close_memory)
     const struct CMUnitTest tests[] = {
         TEST(test_the_value_of_the_first_tag_of_the_name),
         TEST(test_a_run_without_tags),

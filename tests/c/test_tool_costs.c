@@ -11,18 +11,6 @@
 #include "store_fixture.h"
 #include "torture.h"
 
-static int open_memory(void **state)
-{
-    char *error;
-    return store_open(STORE_IN_MEMORY, STORE_WRITE, 0, (struct store **)state, &error);
-}
-
-static int close_memory(void **state)
-{
-    store_close(*state);
-    return 0;
-}
-
 struct step {
     const char *type, *name; /* of an llm: the model */
     unsigned parent;
@@ -211,7 +199,7 @@ static void test_each_allocation_fails(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_memory, close_memory)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_open_memory, fixture_close_memory)
     const struct CMUnitTest tests[] = {
         TEST(test_shares_by_length_and_carries_on),
         TEST(test_compaction_ends_the_bill),

@@ -18,17 +18,10 @@
 
 static int open_memory(void **state)
 {
-    char *error;
     setenv("LC_ALL", "C.UTF-8", 1);
     setenv("TZ", "UTC", 1);
     tzset();
-    return store_open(STORE_IN_MEMORY, STORE_WRITE, 0, (struct store **)state, &error);
-}
-
-static int close_memory(void **state)
-{
-    store_close(*state);
-    return 0;
+    return fixture_open_memory(state);
 }
 
 static struct run one_run(void)
@@ -355,7 +348,7 @@ static void test_each_allocation_fails(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_memory, close_memory)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_memory, fixture_close_memory)
     const struct CMUnitTest tests[] = {
         TEST(test_small_tree),
         TEST(test_ascii_where_the_locale_says_so),
