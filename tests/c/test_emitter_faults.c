@@ -24,6 +24,8 @@ struct fault {
     unsigned long nth;   /* this call fails, 0: none */
     bool persistent;
     int errnum;          /* 0: a short write */
+    int wait_errnum;     /* of the wait that follows EAGAIN; 0: it succeeds */
+    unsigned long waits;
     unsigned long calls;
     bool fired;
     size_t largest;
@@ -46,14 +48,16 @@ static ssize_t faulty_write(void *user, int fd, const void *bytes, size_t len)
     return write(fd, bytes, len);
 }
 
-static int no_wait(void *user, int fd)
+static int faulty_wait(void *user, int fd)
 {
-    (void)user;
+    struct fault *fault = user;
     (void)fd;
-    return 1;
+    fault->waits++;
+    errno = fault->wait_errnum;
+    return fault->wait_errnum ? -1 : 1;
 }
 
-static const struct ao_out_io faulty_io = {.write = faulty_write, .wait_writable = no_wait};
+static const struct ao_out_io faulty_io = {.write = faulty_write, .wait_writable = faulty_wait};
 
 /* One run with one fault; true when the fault came about. */
 static bool run_with_fault(struct fault *fault, bool fatal)
@@ -77,7 +81,7 @@ static bool run_with_fault(struct fault *fault, bool fatal)
     bool failed = fault->fired && fatal;
     assert_int_equal(closed, failed ? AO_ERR_IO : AO_OK);
     assert_int_equal(emitter_says, failed);
-    assert_int_equal(stats.error, failed ? fault->errnum : 0);
+    assert_int_equal(stats.error, !failed ? 0 : fault->wait_errnum ? fault->wait_errnum : fault->errnum);
     emitter_finish(&f, closed);
     if (!failed) {
         assert_int_equal(f.seen.records, 102);
@@ -112,8 +116,20 @@ static void test_interrupted_and_short_writes_go_on(void **state)
         for (unsigned long nth = 1; fired; nth++) {
             struct fault fault = {.nth = nth, .errnum = errors[e]};
             fired = run_with_fault(&fault, false);
+            assert_int_equal(fault.waits, fired && errors[e] == EAGAIN);
         }
     }
+}
+
+static void test_waits_are_interrupted_and_fail(void **state)
+{
+    (void)state;
+    struct fault interrupted = {.nth = 1, .errnum = EAGAIN, .wait_errnum = EINTR};
+    assert_true(run_with_fault(&interrupted, false));
+    assert_int_equal(interrupted.waits, 1);
+    struct fault failing = {.nth = 1, .persistent = true, .errnum = EAGAIN, .wait_errnum = ENOMEM};
+    assert_true(run_with_fault(&failing, true));
+    assert_int_equal(failing.waits, 1);
 }
 
 static void test_every_allocation_fails_in_turn(void **state)
@@ -267,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_write_fails_in_turn),
         cmocka_unit_test(test_interrupted_and_short_writes_go_on),
+        cmocka_unit_test(test_waits_are_interrupted_and_fail),
         cmocka_unit_test(test_every_allocation_fails_in_turn),
         cmocka_unit_test(test_a_descriptor_that_cannot_be_used_switches_off_and_says_so_once),
         cmocka_unit_test(test_a_stolen_descriptor_is_never_written_to),
